@@ -1,0 +1,56 @@
+"""Operations over HTTP."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from enopax_core.api import views
+from enopax_core.api.call import Call, page_token
+from enopax_core.api.idempotency import Once
+from enopax_core.api.wire import answer, present
+from enopax_core.core.operations import SeenOperation
+from enopax_core.ledger.idempotency import BoundRequest
+from enopax_core.records.operation import OperationRecord
+
+
+class OperationHandlers:
+    """Handlers of `/v1/operations` and below."""
+
+    def __init__(self, once: Once) -> None:
+        self._once = once
+
+    async def page(self, call: Call) -> Response:
+        """GET /v1/operations"""
+        organisation, project = call.required("org", "project")
+        after, size = call.paging()
+        page = await call.core.operations.page(call.principal, organisation, project, after=after, size=size)
+        token = None if page.next is None else page_token(page.next)
+        return answer(present(operations=[views.operation(seen) for seen in page.items], nextPageToken=token))
+
+    async def get(self, call: Call) -> Response:
+        """GET /v1/operations/{id}"""
+        return answer(views.operation(await call.core.operations.find(call.principal, call.id)))
+
+    async def cancel(self, call: Call) -> Response:
+        """POST /v1/operations/{id}/cancel"""
+        body = await call.json()
+
+        async def make(_: BoundRequest | None) -> Response:
+            record = await call.core.operations.cancel(call.principal, call.id)
+            return await self._answered(call, record, 200 if record.state.ended else 202)
+
+        return await self._once(call, body, make)
+
+    async def retry(self, call: Call) -> Response:
+        """POST /v1/operations/{id}/retry"""
+        body = await call.json()
+
+        async def make(_: BoundRequest | None) -> Response:
+            return await self._answered(call, await call.core.operations.retry(call.principal, call.id), 202)
+
+        return await self._once(call, body, make)
+
+    async def _answered(self, call: Call, record: OperationRecord, status: int) -> Response:
+        place = await call.core.places.of(record.project) if record.project else None
+        headers = {"Location": call.url(f"/v1/operations/{record.id}")} if status == 202 else {}
+        return answer(views.operation(SeenOperation(record=record, place=place)), status, headers)

@@ -1,0 +1,77 @@
+"""Every route of the core: path, method, who may use it, handler. Routing, OpenAPI and the tests of roles read it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from enopax_core.api import keys as key_handlers
+from enopax_core.api.call import Call
+from enopax_core.api.events import EventHandlers
+from enopax_core.api.idempotency import Once
+from enopax_core.api.keys import KeyHandlers
+from enopax_core.api.operations import OperationHandlers
+from enopax_core.api.resources import ResourceHandlers
+from enopax_core.core.core import Core
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiRoute:
+    """One method of one path."""
+
+    method: str
+    path: str
+    handler: Handler
+    permission: str  # of the core's, asked for by the use case
+    summary: str
+    tokens: bool = False  # a resource token may be used here
+
+
+def api_routes(core: Core) -> Sequence[ApiRoute]:
+    """All routes below `/v1`, the more specific ones first."""
+    once = Once(core)
+    operations, keys, events = OperationHandlers(once), KeyHandlers(once), EventHandlers(core)
+    resources = ResourceHandlers(once)
+
+    def route(
+        method: str, path: str, handler: Handler, permission: str, summary: str, *, tokens: bool = False
+    ) -> ApiRoute:
+        return ApiRoute(
+            method=method, path=path, handler=handler, permission=permission, summary=summary, tokens=tokens
+        )
+
+    one = "/v1/{endpoint}/{id}"
+    return (
+        route("GET", "/v1/operations", operations.page, "read", "List a project's operations"),
+        route("GET", "/v1/operations/{id}", operations.get, "read", "Look at an operation"),
+        route("GET", "/v1/operations/{id}/events", events.of_operation, "read", "Follow an operation", tokens=True),
+        route("POST", "/v1/operations/{id}/cancel", operations.cancel, "update", "Cancel an operation"),
+        route("POST", "/v1/operations/{id}/retry", operations.retry, "update", "Try a failed operation again"),
+        route("GET", "/v1/events", events.of_project, "read", "Follow a project"),
+        route("GET", "/v1/keys", keys.page, "keys", "List API keys"),
+        route("POST", "/v1/keys", keys.create, "keys", "Create an API key"),
+        route("DELETE", "/v1/keys/{id}", keys.revoke, "keys", "Revoke an API key"),
+        route("POST", "/v1/keys/{id}/rotate", keys.rotate, "keys", "Give an API key a new secret"),
+        route("GET", "/v1/audit", key_handlers.audit, "audit", "Read a project's audit log"),
+        route("GET", "/v1/{endpoint}", resources.page, "read", "List a project's resources"),
+        route("POST", "/v1/{endpoint}", resources.provision, "create", "Provision a resource"),
+        route("GET", one, resources.get, "read", "Look at a resource"),
+        route("PUT", one, resources.update, "update", "Change a resource"),
+        route("PATCH", one, resources.update, "update", "Change a resource"),
+        route("DELETE", one, resources.delete, "delete", "Delete a resource"),
+        route("GET", one + "/metrics", resources.metrics, "read", "Measure a resource"),
+        route("GET", one + "/logs", resources.logs, "logs", "Read a resource's log"),
+        route("GET", one + "/operations", resources.operations, "read", "List a resource's operations"),
+        route("POST", one + "/restore", resources.restore, "restore", "Restore a deleted resource"),
+        route("GET", one + "/credentials", resources.credentials, "credentials", "Read a resource's credentials"),
+        route("POST", one + "/credentials/rotate", resources.rotate, "credentials", "Rotate a resource's credentials"),
+        route("POST", one + "/tokens", resources.token, "operate", "Make a short-lived token"),
+        *(
+            route(m, one + "/{custom:path}", resources.custom, "", "Use a custom endpoint", tokens=True)
+            for m in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        ),
+    )

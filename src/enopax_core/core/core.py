@@ -1,0 +1,278 @@
+"""Composes the core: everything through constructors, visible in one function."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import anyio
+
+from enopax_core import builtin
+from enopax_core.clock import Clock, utc_now
+from enopax_core.core.acceptance import Acceptance
+from enopax_core.core.credentials import Credentials
+from enopax_core.core.endpoints import Endpoints
+from enopax_core.core.failures import Failures
+from enopax_core.core.host import CoreHost
+from enopax_core.core.keys import Keys
+from enopax_core.core.lock import DirectoryLock
+from enopax_core.core.operations import Operations
+from enopax_core.core.places import Places
+from enopax_core.core.reseal import reseal
+from enopax_core.core.resources import Resources
+from enopax_core.core.schemas import Schemas
+from enopax_core.core.streams import Streams
+from enopax_core.engine.dispatch import MemoryDispatcher
+from enopax_core.engine.effects import Effects
+from enopax_core.engine.engine import Engine
+from enopax_core.engine.execute import Executor
+from enopax_core.engine.present import Presenter
+from enopax_core.engine.reconcile import Reconciler
+from enopax_core.errors import NotOpen
+from enopax_core.events.feed import Feed
+from enopax_core.events.outbox import Outbox
+from enopax_core.governors import Governors
+from enopax_core.ledger.sqlite import SqliteLedger
+from enopax_core.provider.base import Provider
+from enopax_core.records.principal import Presented, Principal
+from enopax_core.registry import Registry
+from enopax_core.settings import Settings
+from enopax_core.telemetry import Metrics
+from enopax_core.vault import Vault
+
+log = logging.getLogger(__name__)
+
+
+class Core:
+    """One installation: `async with Core(Settings(data_dir=…)) as core:` opens it, several may be open in one process.
+
+    `plugins`: modules or Provider instances; None means what is installed (entry point group `enopax`), `()` none.
+    What is built in (keys, roles, places) is always there unless switched off by name in the settings.
+    """
+
+    def __init__(
+        self, settings: Settings, plugins: Sequence[object] | None = None, *, clock: Clock = utc_now
+    ) -> None:
+        """Find and check the plugins; nothing is opened. Raises PluginRefused for what was given in `plugins`."""
+        self.settings, self.clock = settings, clock
+        self.metrics = Metrics()
+        self.host = CoreHost(settings, clock, self.metrics.registry)
+        self.registry = Registry()
+        self.governors = Governors(self.registry.manager, self.host)
+        self._find_plugins(plugins)
+        self.host.declare(self.governors.permissions())
+        self.schemas = {known.endpoint: Schemas(known) for known in self.registry.providers}
+        self.failures = Failures()
+        self.feed = Feed()
+        self._stack: contextlib.AsyncExitStack | None = None
+        self._draining = False
+
+    def _find_plugins(self, plugins: Sequence[object] | None) -> None:
+        disabled = set(self.settings.disabled_plugins)
+        for name, plugin in builtin.PLUGINS.items():
+            if name not in disabled:
+                self.registry.add(plugin, name)
+        if plugins is None:
+            self.registry.discover(disabled)
+        for plugin in plugins or ():
+            if isinstance(plugin, Provider):
+                self.registry.add_provider(plugin, type(plugin).__qualname__)
+            else:
+                self.registry.add(plugin, getattr(plugin, "__name__", type(plugin).__qualname__))
+        self.registry.announce(self.host)
+
+    # ── Opening and closing ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def __aenter__(self) -> Core:
+        """Open: lock the data directory, migrate, take up accepted work, enter the plugins' lifespans.
+
+        Raises: DataDirectoryInUse, DatabaseTooNew, StartupError.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close: streams end, what runs is given back, plugins leave, the ledger is shut."""
+        self.drain()
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.__aexit__(kind, error, trace)
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        settings, registry, clock, metrics = self.settings, self.registry, self.clock, self.metrics
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stack.enter_context(DirectoryLock(settings.data_dir))
+        self.vault = vault = Vault(settings.data_dir / "vault.keys")
+        path = settings.data_dir / "ledger.sqlite3"
+        self.ledger = ledger = await stack.enter_async_context(
+            SqliteLedger(path, tables=self.governors.tables(), clock=clock)
+        )
+        ledger.listen(self.feed.ring)
+        places = Places(self.governors)
+        presenter = Presenter(vault, places.of)
+        executor = Executor(
+            registry=registry,
+            governors=self.governors,
+            vault=vault,
+            metrics=metrics,
+            presenter=presenter,
+            reconciler=Reconciler(ledger, presenter, metrics),
+            limiter=anyio.CapacityLimiter(settings.provider_threads),
+        )
+        engine = Engine(
+            ledger=ledger,
+            dispatcher=MemoryDispatcher(settings.workers, clock),
+            registry=registry,
+            vault=vault,
+            executor=executor,
+            metrics=metrics,
+            clock=clock,
+            reconcile_every=timedelta(seconds=settings.reconcile_seconds),
+        )
+        acceptance = Acceptance(ledger, self.governors, engine, clock)
+        self._places = places
+        self._resources = Resources(
+            ledger=ledger,
+            registry=registry,
+            schemas=self.schemas,
+            governors=self.governors,
+            places=places,
+            acceptance=acceptance,
+            engine=engine,
+            presenter=presenter,
+            vault=vault,
+            clock=clock,
+        )
+        self._operations = Operations(
+            ledger=ledger,
+            registry=registry,
+            governors=self.governors,
+            places=places,
+            resources=self._resources,
+            engine=engine,
+            effects=Effects(registry, vault),
+            feed=self.feed,
+        )
+        self._credentials = Credentials(
+            ledger=ledger,
+            registry=registry,
+            governors=self.governors,
+            resources=self._resources,
+            acceptance=acceptance,
+            vault=vault,
+        )
+        self._endpoints = Endpoints(
+            registry=registry,
+            governors=self.governors,
+            resources=self._resources,
+            acceptance=acceptance,
+            engine=engine,
+            presenter=presenter,
+            vault=vault,
+        )
+        self._keys = Keys(host=self.host, ledger=ledger, governors=self.governors, places=places, clock=clock)
+        self._streams = Streams(ledger=ledger, feed=self.feed, operations=self._operations, resources=self._resources)
+        self.host.lend(vault=vault, ledger=ledger, governors=self.governors, resources=self._resources)
+        await reseal(vault, ledger, unfinished_only=True)
+        await self._keys.ensure_owner(self.owner_key_file)
+        await stack.enter_async_context(self.governors.lifespans())
+        group = await stack.enter_async_context(anyio.create_task_group())
+        group.start_soon(Outbox(ledger, self.feed, self.governors.consumers()).run)
+        stack.callback(group.cancel_scope.cancel)
+        await stack.enter_async_context(engine.running(alone=True))
+
+    # ── What the faces use ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_open(self) -> bool:
+        """Between entering and leaving."""
+        return self._stack is not None
+
+    @property
+    def ready(self) -> bool:
+        """Takes requests: open, and not about to close."""
+        return self.is_open and not self._draining
+
+    @property
+    def resources(self) -> Resources:
+        """Use cases on resources. Raises NotOpen."""
+        self._check_open()
+        return self._resources
+
+    @property
+    def operations(self) -> Operations:
+        """Use cases on operations. Raises NotOpen."""
+        self._check_open()
+        return self._operations
+
+    @property
+    def credentials(self) -> Credentials:
+        """Use cases on credentials. Raises NotOpen."""
+        self._check_open()
+        return self._credentials
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Custom endpoints. Raises NotOpen."""
+        self._check_open()
+        return self._endpoints
+
+    @property
+    def keys(self) -> Keys:
+        """Use cases on API keys. Raises NotOpen."""
+        self._check_open()
+        return self._keys
+
+    @property
+    def streams(self) -> Streams:
+        """The log of events and the audit log. Raises NotOpen."""
+        self._check_open()
+        return self._streams
+
+    @property
+    def places(self) -> Places:
+        """Names of places. Raises NotOpen."""
+        self._check_open()
+        return self._places
+
+    async def authenticate(self, presented: Presented) -> Principal:
+        """Who this is; failed attempts are slowed down per address.
+
+        Raises: Unauthenticated, TooManyRequests, NotOpen.
+        """
+        self._check_open()
+        return await self.failures.watched(presented, self.governors.authenticate)
+
+    @property
+    def owner_key_file(self) -> Path:
+        """Where the first start wrote the owner's API key."""
+        return self.settings.data_dir / "owner.key"
+
+    @property
+    def addresses(self) -> Mapping[str, Any]:
+        """What plugins listen on, for `server.json`."""
+        return self.host.addresses
+
+    def drain(self) -> None:
+        """The server is about to stop: readiness falls, waiting requests are answered, streams end."""
+        self._draining = True
+        self.feed.close()
+
+    async def rotate_secrets(self) -> int:
+        """Seal every secret under a new key; how many records were written."""
+        self._check_open()
+        self.vault.add_key()
+        return await reseal(self.vault, self.ledger)
+
+    def _check_open(self) -> None:
+        if self._stack is None:
+            raise NotOpen

@@ -1,0 +1,140 @@
+"""Use case on custom endpoints: find the one that a path means, call it or accept it as an operation."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from enopax_core.core.acceptance import NO_CONDITIONS, Acceptance, Accepted, Conditions
+from enopax_core.core.resources import Resources, Seen
+from enopax_core.engine.engine import Engine
+from enopax_core.engine.execute import ANY
+from enopax_core.engine.present import Presenter
+from enopax_core.errors import Fault, Invalid, NotFound, NotReady
+from enopax_core.governors import Governors
+from enopax_core.hooks import Change
+from enopax_core.provider.config import pointer
+from enopax_core.provider.endpoints import CustomEndpoint
+from enopax_core.records.principal import Principal
+from enopax_core.registry import Registered, Registry
+from enopax_core.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A custom endpoint that a path means, with the values in the path."""
+
+    registered: Registered
+    endpoint: CustomEndpoint
+    path: Mapping[str, str]
+
+    @property
+    def durable(self) -> bool:
+        """Whether it is an operation (it has a parameter `operation`) or a direct call."""
+        return "operation" in inspect.signature(self.endpoint.call).parameters
+
+
+class Endpoints:
+    """Custom endpoints. Every face calls only these."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        governors: Governors,
+        resources: Resources,
+        acceptance: Acceptance,
+        engine: Engine,
+        presenter: Presenter,
+        vault: Vault,
+    ) -> None:
+        self._registry, self._governors, self._resources = registry, governors, resources
+        self._acceptance, self._engine, self._presenter, self._vault = acceptance, engine, presenter, vault
+        self._patterns = [
+            (known.endpoint, endpoint, re.compile(_pattern(endpoint.path)))
+            for known in registry.providers
+            for endpoint in known.endpoints
+        ]
+
+    def methods(self, endpoint: str, path: str) -> list[str]:
+        """Methods that a path below a resource answers to; empty: there is no such path."""
+        return sorted({e.method for owner, e, p in self._patterns if owner == endpoint and p.fullmatch(path)})
+
+    def match(self, endpoint: str, method: str, path: str) -> Match:
+        """What a path below a resource means. Raises NotFound."""
+        for owner, custom, pattern in self._patterns:
+            found = pattern.fullmatch(path) if owner == endpoint and custom.method == method else None
+            if found:
+                return Match(registered=self._registry.provider(endpoint), endpoint=custom, path=found.groupdict())
+        raise NotFound
+
+    async def find(self, principal: Principal, match: Match, id: str) -> Seen:
+        """The resource, if the caller may use the endpoint on it. Raises NotFound, Forbidden, NotReady."""
+        seen = await self._resources.find(principal, match.registered.endpoint, id, match.endpoint.permission)
+        if not seen.record.has_backend or not seen.record.live:
+            raise NotReady
+        return seen
+
+    def check(self, match: Match, body: Any) -> None:
+        """Check a request body against the endpoint's model. Raises Invalid with every fault at its pointer."""
+        model = request_model(match.endpoint)
+        if model is None:
+            if body not in (None, {}):
+                raise Invalid(faults=[Fault("", "This endpoint takes no body.")])
+            return
+        try:
+            model.model_validate({} if body is None else body)
+        except ValidationError as error:
+            raise Invalid(faults=[Fault(pointer(list(e["loc"])), f"{e['msg']}.") for e in error.errors()]) from error
+
+    async def call(self, match: Match, seen: Seen, body: Any) -> Any:
+        """Call directly; what it returns, as JSON. Raises what the provider raises."""
+        resource = await self._presenter.resource(seen.record, match.registered)
+        result = await self._engine.executor.call_endpoint(
+            match.registered, match.endpoint, resource, {"path": match.path, "request": body}
+        )
+        return ANY.dump_python(result, mode="json", by_alias=True)
+
+    async def accept(
+        self, principal: Principal, match: Match, seen: Seen, body: Any, conditions: Conditions = NO_CONDITIONS
+    ) -> Accepted:
+        """Accept as a durable operation. Raises Gone, Suspended, PreconditionFailed, or what a plugin refuses with."""
+        change = Change(
+            type=match.endpoint.name,
+            permission=match.endpoint.permission,
+            principal=principal,
+            place=seen.place,
+            endpoint=seen.record.endpoint,
+            before=seen.record,
+        )
+        await self._governors.admit(change)
+        sealed = self._vault.seal({"path": dict(match.path), "request": body})
+        return await self._acceptance.queue(change, match.registered, conditions, sealed_input=sealed)
+
+
+def request_model(endpoint: CustomEndpoint) -> type[BaseModel] | None:
+    """The model of an endpoint's parameter `request`; None: it takes no body."""
+    parameter = inspect.signature(endpoint.call, eval_str=True).parameters.get("request")
+    if parameter is None:
+        return None
+    model: type[BaseModel] = parameter.annotation
+    return model
+
+
+def body_schema(endpoint: CustomEndpoint) -> dict[str, Any] | None:
+    """JSON Schema of an endpoint's body; None: it takes none."""
+    model = request_model(endpoint)
+    return None if model is None else model.model_json_schema(by_alias=True)
+
+
+def _pattern(path: str) -> str:
+    """`/backups/{backup}/verify` as a regular expression."""
+    return "".join(
+        f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part)
+        for part in re.split(r"(\{\w+\})", path.strip("/"))
+    )

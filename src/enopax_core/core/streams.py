@@ -1,0 +1,105 @@
+"""Use cases on the log of events: follow an operation, follow a project; and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+
+from enopax_core.core.operations import Operations
+from enopax_core.core.resources import Resources
+from enopax_core.errors import NotFound
+from enopax_core.events.feed import Feed, wait
+from enopax_core.ledger import events
+from enopax_core.ledger.interface import Ledger, Transaction
+from enopax_core.records.event import AuditEntry, Event
+from enopax_core.records.place import Place
+from enopax_core.records.principal import Permission, Principal
+
+PAGE = 200
+Query = Callable[[Transaction], list[Event]]
+ENDS = ("operation.succeeded", "operation.failed", "operation.cancelled")
+
+
+class Streams:
+    """Follows the log. A stream ends when the server stops, or with `ended` set by whoever reads it."""
+
+    def __init__(self, *, ledger: Ledger, feed: Feed, operations: Operations, resources: Resources) -> None:
+        self._ledger, self._feed = ledger, feed
+        self._operations, self._resources = operations, resources
+
+    async def of_operation(
+        self, principal: Principal, id: str, after: int
+    ) -> tuple[Place | None, AsyncIterator[Event | None]] | None:
+        """An operation's events behind a position, to its terminal one; None: the terminal one was seen already.
+
+        The iterator gives None when nothing came for 15 s. Raises NotFound.
+        """
+        seen = await self._operations.find(principal, id)
+        if seen.record.state.ended:
+            rest = await self._ledger.read(partial(events.of_operation, operation=id, after=after, size=1))
+            if not rest:
+                return None
+
+        def page(position: int) -> Query:
+            return partial(events.of_operation, operation=id, after=position, size=PAGE)
+
+        return seen.place, self._follow(page, after, until_end=True)
+
+    async def of_project(
+        self, principal: Principal, organisation: str, project: str, after: int | None
+    ) -> tuple[Place, AsyncIterator[Event | None]]:
+        """A project's events behind a position; None: from now on. Raises Forbidden."""
+        place = await self._resources.place(principal, organisation, project, Permission.READ)
+        if after is None:
+            after = await self._ledger.read(events.last_position)
+
+        def page(position: int) -> Query:
+            return partial(events.of_project, project=place.project_id, after=position, size=PAGE)
+
+        return place, self._follow(page, after, until_end=False)
+
+    async def audit(
+        self, principal: Principal, organisation: str, project: str, *, after: int, size: int
+    ) -> tuple[Place, Sequence[AuditEntry], int | None]:
+        """One page of a project's audit log, oldest first. Raises Forbidden."""
+        place = await self._resources.place(principal, organisation, project, Permission.AUDIT)
+        if place.new:
+            return place, (), None
+        found = await self._ledger.read(
+            partial(
+                events.audit_page,
+                organisation=place.organisation_id,
+                project=place.project_id,
+                after=after,
+                size=size + 1,
+            )
+        )
+        return place, found[:size], found[size - 1].position if len(found) > size else None
+
+    async def _follow(self, page: Callable[[int], Query], after: int, *, until_end: bool) -> AsyncIterator[Event | None]:
+        with self._feed.bell() as bell:
+            while True:
+                bell.clear()
+                found = await self._ledger.read(page(after))
+                for event in found:
+                    after = event.position
+                    yield event
+                    if until_end and event.type in ENDS and not await self._goes_on(event):
+                        return
+                if self._feed.closing:
+                    return
+                if not found and not await wait(bell, HEARTBEAT):
+                    yield None
+
+    async def _goes_on(self, terminal: Event) -> bool:
+        """A failed operation may have been retried since: then its stream goes on."""
+        if terminal.operation is None:
+            raise NotFound
+        rest = await self._ledger.read(
+            partial(events.of_operation, operation=terminal.operation, after=terminal.position, size=1)
+        )
+        return bool(rest)
+
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which a stream shows that it lives."""

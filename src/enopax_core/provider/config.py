@@ -1,0 +1,138 @@
+"""The configuration of a resource: from the wire to what an author's methods see, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from pydantic import BaseModel, ConfigDict
+from pydantic import ValidationError as ModelError
+from pydantic.alias_generators import to_camel
+
+from enopax_core.errors import Fault, PluginRefused
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Config(BaseModel):
+    """Base of configuration models: camelCase on the wire, unknown fields refused, labels people can read.
+
+    A plain BaseModel publishes none of it. Secrets: `Field(json_schema_extra={"writeOnly": True})`.
+    """
+
+    model_config = ConfigDict(  # not class arguments: with frozen=True there, mypy wants it repeated in every subclass
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+    )
+
+
+def pointer(parts: Iterator[object] | list[object]) -> str:
+    """RFC 6901 pointer of a path."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Every fault of a schema error, each at the field that people must change."""
+    at = list(error.absolute_path)
+    if error.validator == "required" and isinstance(error.instance, dict):
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return [Fault(pointer([*at, name]), "This field is required.") for name in missing[:1]] if missing else []
+    if error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(error.instance, dict):
+        known = set(error.schema.get("properties", {}))
+        unknown = [name for name in error.instance if name not in known]
+        return [Fault(pointer([*at, name]), "This field is not known here.") for name in unknown]
+    return [Fault(pointer(at), sentence(error))]
+
+
+def sentence(error: ValidationError) -> str:
+    """What is wrong, without repeating the value: it may be a secret."""
+    value = error.validator_value
+    sentences = {
+        "type": f"This must be of type {value if isinstance(value, str) else ' or '.join(map(str, value))}."
+        if error.validator == "type"
+        else "",
+        "enum": f"This must be one of {value}.",
+        "const": f"This must be {value!r}.",
+        "minimum": f"This must be at least {value}.",
+        "maximum": f"This must be at most {value}.",
+        "exclusiveMinimum": f"This must be more than {value}.",
+        "exclusiveMaximum": f"This must be less than {value}.",
+        "minLength": f"This must have at least {value} characters.",
+        "maxLength": f"This must have at most {value} characters.",
+        "minItems": f"This must have at least {value} entries.",
+        "maxItems": f"This must have at most {value} entries.",
+        "uniqueItems": "The entries must differ from each other.",
+        "pattern": f"This must match the pattern {value}",
+        "format": f"This must be a valid {value}.",
+    }
+    return sentences.get(str(error.validator)) or f"This does not satisfy `{error.validator}`."
+
+
+class Checker:
+    """A schema with its validator kept: building one costs 2 ms, using it 24 µs."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Raises PluginRefused if the schema is none."""
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            raise PluginRefused(f"The JSON Schema is not valid at {pointer(list(error.path))}: {error.message}") from error
+        self.schema = schema
+        self._validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+    def faults(self, value: object) -> list[Fault]:
+        """Everything that is wrong with a value; empty when it fits."""
+        found: dict[Fault, None] = {}
+        for error in self._validator.iter_errors(value):
+            found.update(dict.fromkeys(faults_of(error)))
+        return list(found)
+
+
+class Configuration:
+    """How one provider's configuration is checked, stored and given to its methods."""
+
+    def __init__(self, declared: type[BaseModel] | Mapping[str, Any]) -> None:
+        """`declared` is a pydantic model or a JSON Schema of an object."""
+        self.model = declared if isinstance(declared, type) else None
+        schema = dict(declared.model_json_schema(by_alias=True) if isinstance(declared, type) else declared)
+        if schema.get("type", "object") != "object":
+            raise PluginRefused("The configuration's JSON Schema must describe an object.")
+        schema["type"] = "object"
+        schema.setdefault("additionalProperties", False)
+        schema.setdefault("properties", {})
+        self.checker = Checker(schema)
+        self.secrets = frozenset(
+            name for name, field in schema["properties"].items() if isinstance(field, dict) and field.get("writeOnly")
+        )
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON Schema of the configuration alone."""
+        return self.checker.schema
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """Schemas of its fields by name on the wire."""
+        return dict(self.schema["properties"])
+
+    def parse(self, wire: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+        """Check a whole configuration; return it with defaults filled in, and every fault at its pointer."""
+        faults = self.checker.faults(wire)
+        if faults:
+            return dict(wire), faults
+        if self.model is None:
+            defaults = {n: f["default"] for n, f in self.properties.items() if isinstance(f, dict) and "default" in f}
+            return {**defaults, **wire}, []
+        try:  # what a schema cannot say; alone, pydantic would take "5" for an integer
+            return self.model.model_validate(wire).model_dump(by_alias=True, mode="json"), []
+        except ModelError as error:
+            return dict(wire), [Fault(pointer(list(e["loc"])), f"{e['msg'].removeprefix('Value error, ')}.") for e in error.errors()]
+
+    def load(self, wire: Mapping[str, Any]) -> Any:
+        """What the author's methods see: an instance of the model, or the plain object."""
+        return dict(wire) if self.model is None else self.model.model_validate(wire)

@@ -1,0 +1,75 @@
+"""What a provider adds to the hooks: endpoints under its resources, and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+F = TypeVar("F", bound=Callable[..., object])
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomEndpoint:
+    """A method a provider adds. With a parameter `operation` it is a durable operation, without it a direct call."""
+
+    method: Method
+    path: str  # below the resource, such as `/backups/{backup}/verify`
+    permission: str
+    call: Callable[..., Any]
+    name: str = ""  # of the method: the operation's type
+    description: str = ""
+    retry: bool = True  # False: killed in between, it fails instead of running again
+    body_limit: int = 1 << 20  # bytes
+    destructive: bool = False  # agents and tools ask a person first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A durable operation on every active resource, each `every`."""
+
+    name: str
+    every: timedelta
+    call: Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointMark:
+    """What `@custom_endpoint` leaves on a method."""
+
+    method: Method
+    path: str
+    permission: str
+    retry: bool
+    body_limit: int
+    destructive: bool
+
+
+def custom_endpoint(
+    method: Method, path: str, *, permission: str, retry: bool = True, body_limit: int = 1 << 20, destructive: bool = False
+) -> Callable[[F], F]:
+    """Serve a method under the resource. The annotation of its parameter `request`, a pydantic model, is the schema.
+
+    Parameters of the path (`/backups/{backup}`) arrive as arguments of the same name. `permission` is one of the
+    core's or `plugin:verb`; `body_limit` counts bytes; `retry=False` fails the operation instead of repeating it.
+    """
+
+    def mark(function: F) -> F:
+        function.__dict__["enopax_endpoint"] = EndpointMark(
+            method=method, path=path, permission=permission, retry=retry, body_limit=body_limit, destructive=destructive
+        )
+        return function
+
+    return mark
+
+
+def scheduled(*, every: timedelta) -> Callable[[F], F]:
+    """Run a method `(operation, resource)` on every resource with a backend, each `every`, once across all workers."""
+
+    def mark(function: F) -> F:
+        function.__dict__["enopax_schedule"] = every
+        return function
+
+    return mark
