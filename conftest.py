@@ -1,0 +1,136 @@
+"""What every test gets, in tests/ and in plugins/*/tests: isolation, a guard of event loops, a summary by section."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+# ── Isolation ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the person who runs the tests reaches them: not of Enopax, nor of Git."""
+    settings = tmp_path_factory.mktemp("git") / "config"
+    settings.write_text("[user]\nname = Test\nemail = test@example.org\n[init]\ndefaultBranch = main\n")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("ENOPAX_", "GIT_"))]:
+            patch.delenv(name)
+        patch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("GIT_TERMINAL_PROMPT", "0")
+        yield
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """An empty data directory of an installation, which nobody has made yet."""
+    return tmp_path / "data"
+
+
+# ── Event loops ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests marked `anyio` run on asyncio alone, as the server does."""
+    return "asyncio"
+
+
+BEAT = 0.05  # seconds between two signs of life of a loop, and between two looks at it
+LIMIT = 1.0  # seconds without one that fail a test
+
+
+class LoopWatch:
+    """Sees from a thread of its own whether the event loop still turns.
+
+    A beat scheduled in the loop is compared with the watcher's own looks. What counts is consecutive looks without a
+    beat, not the clock: on a starved or frozen machine the watcher stands still as well, and does not accuse the loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.blocked_at = ""
+        self._loop = loop
+        self._loop_thread = threading.get_ident()
+        self._beats = 0
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
+        self._timer = loop.call_soon(self._beat)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End the watch, from within the loop."""
+        self._timer.cancel()
+        self._ended.set()
+        self._watcher.join()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        self._timer = self._loop.call_later(BEAT, self._beat)
+
+    def _watch(self) -> None:
+        seen, looks = -1, 0
+        while not self._ended.wait(BEAT):
+            # Between a fixture and its test the loop does not run, which is nobody's fault.
+            looks = looks + 1 if self._beats == seen and self._loop.is_running() else 0
+            seen = self._beats
+            if (
+                looks >= LIMIT / BEAT
+                and not self.blocked_at
+                and (frame := sys._current_frames().get(self._loop_thread))
+            ):
+                self.blocked_at = "".join(traceback.format_stack(frame)[-3:])
+
+
+@pytest.fixture
+async def _loop_watch(anyio_backend: str) -> AsyncIterator[None]:
+    watch = LoopWatch(asyncio.get_running_loop())
+    yield
+    watch.stop()
+    if watch.blocked_at:
+        pytest.fail(f"The event loop was blocked for more than {LIMIT:.0f} s, here:\n{watch.blocked_at}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _watched_loop(request: pytest.FixtureRequest) -> None:
+    """Fail an asynchronous test that blocks its event loop, and with it every other request of a server."""
+    if "anyio_backend" in request.fixturenames:
+        request.getfixturevalue("_loop_watch")
+
+
+# ── Summary ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Sections:
+    """Counts and adds up test time by section: tests/unit, tests/integration, plugins/enopax_git and so on."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        section = "/".join(report.nodeid.split("/")[:2])
+        self.seconds[section] += report.duration
+        if report.when == "call" or not report.passed:
+            self.outcomes[section][report.outcome] += 1
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if len(self.seconds) < 2:
+            return
+        terminalreporter.section("sections")
+        for section, seconds in self.seconds.items():
+            counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes[section].items()))
+            terminalreporter.write_line(f"{section:<28}{seconds:8.1f} s  {counts}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the summary."""
+    config.pluginmanager.register(Sections(), "enopax-sections")
