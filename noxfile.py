@@ -19,7 +19,6 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.needs_version = ">=2026.10"
 nox.options.error_on_missing_interpreters = False  # CI too runs what the machine has
-nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 
