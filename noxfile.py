@@ -47,8 +47,8 @@ def lint(session: nox.Session) -> None:
     """Style, likely bugs and formatting: ruff, over everything."""
     if session.virtualenv.is_sandboxed:
         session.install(*nox.project.dependency_groups(PROJECT, "lint"))
-    session.run("ruff", "check", *session.posargs)
-    session.run("ruff", "format", "--check")
+    session.run("ruff", "check", "--output-format", "concise", *session.posargs)
+    session.run("ruff", "format", "--check", "--output-format", "concise")
 
 
 @nox.session
@@ -62,7 +62,7 @@ def types(session: nox.Session) -> None:
 def imports(session: nox.Session) -> None:
     """The direction of imports: import-linter, with the floors of .importlinter."""
     prepare(session, "imports")
-    session.run("lint-imports", *session.posargs)
+    session.run("lint-imports", "--no-logo", *session.posargs)
 
 
 @nox.session

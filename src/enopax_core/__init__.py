@@ -16,20 +16,54 @@ if TYPE_CHECKING:
     from enopax_core.hooks import Host as Host
     from enopax_core.hooks import Route as Route
     from enopax_core.ledger.interface import Tables as Tables
+    from enopax_core.ledger.interface import Transaction as Transaction
     from enopax_core.provider import Provider as Provider
     from enopax_core.provider import hookimpl as hookimpl
+    from enopax_core.records.event import Event as Event
+    from enopax_core.records.place import Place as Place
+    from enopax_core.records.place import Target as Target
+    from enopax_core.records.principal import Presented as Presented
+    from enopax_core.records.principal import Principal as Principal
+    from enopax_core.records.resource import ResourceRecord as ResourceRecord
+    from enopax_core.records.resource import Status as Status
     from enopax_core.settings import Settings as Settings
 
-__all__ = ["Change", "Core", "Host", "Provider", "Route", "Settings", "Tables", "create_app", "hookimpl"]
+__all__ = [
+    "Change",
+    "Core",
+    "Event",
+    "Host",
+    "Place",
+    "Presented",
+    "Principal",
+    "Provider",
+    "ResourceRecord",
+    "Route",
+    "Settings",
+    "Status",
+    "Tables",
+    "Target",
+    "Transaction",
+    "create_app",
+    "hookimpl",
+]
 
 _HOMES = {
     "Change": "enopax_core.hooks",
     "Core": "enopax_core.core.core",
+    "Event": "enopax_core.records.event",
     "Host": "enopax_core.hooks",
+    "Place": "enopax_core.records.place",
+    "Presented": "enopax_core.records.principal",
+    "Principal": "enopax_core.records.principal",
     "Provider": "enopax_core.provider",
+    "ResourceRecord": "enopax_core.records.resource",
     "Route": "enopax_core.hooks",
     "Settings": "enopax_core.settings",
+    "Status": "enopax_core.records.resource",
     "Tables": "enopax_core.ledger.interface",
+    "Target": "enopax_core.records.place",
+    "Transaction": "enopax_core.ledger.interface",
     "create_app": "enopax_core.app",
     "hookimpl": "enopax_core.provider",
 }

@@ -138,7 +138,9 @@ class Governors:
             return consume
 
         return {
-            implementation.plugin_name: call(implementation.function, implementation.argnames)
+            implementation.plugin_name: call(
+                cast("Callable[..., Awaitable[None]]", implementation.function), implementation.argnames
+            )
             for implementation in self._manager.hook.enopax_event.get_hookimpls()
         }
 

@@ -138,7 +138,7 @@ class Host(Protocol):
         """Tell everybody that a credential of the plugin's own stopped being valid: its open streams end."""
 
 
-class PluginSpec:
+class PluginSpec(Protocol):
     """Hooks of a plugin package. A plugin's module may also hold `enopax_settings = {"section": Model}`."""
 
     @hookspec
@@ -191,9 +191,7 @@ class PluginSpec:
         """Inside the accepting transaction; plain, only the handle: reserve quota, write rows. Raising rolls back."""
 
     @hookspec
-    def enopax_attempt(
-        self, host: Host, operation: Operation, resource: Resource[Any]
-    ) -> AbstractAsyncContextManager[None]:
+    def enopax_attempt(self, host: Host, operation: Operation, resource: Resource[Any]) -> AbstractAsyncContextManager[None]:
         """Around each attempt, in the worker. Cannot change its end, and a kill may skip leaving: settle by event."""
 
     @hookspec

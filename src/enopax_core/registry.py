@@ -180,7 +180,14 @@ def _checked(provider: Provider[Any], plugin: str) -> Registered:
     _check_plans(provider)
     for endpoint in endpoints:
         first = endpoint.path.strip("/").split("/")[0]
-        if first in ("metrics", "restore", "credentials", "logs", "operations", "tokens") or not endpoint.path.startswith("/"):
+        if first in (
+            "metrics",
+            "restore",
+            "credentials",
+            "logs",
+            "operations",
+            "tokens",
+        ) or not endpoint.path.startswith("/"):
             raise PluginRefused(f"The custom endpoint {endpoint.path} shadows a path of the core. ({where(endpoint.call)})")
     return Registered(
         plugin=plugin,

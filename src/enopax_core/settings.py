@@ -131,4 +131,3 @@ def _validated(model: type[ModelT], values: Mapping[str, Any], where: str) -> Mo
         name = ".".join(str(part) for part in first["loc"])
         near = _near(name, model.model_fields) if first["type"] == "extra_forbidden" else ""
         raise SettingsError(f"{where}: {name}: {first['msg']}.{near}") from error
-

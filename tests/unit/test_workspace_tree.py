@@ -29,9 +29,7 @@ def files() -> Iterator[Path]:
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, capture_output=True, check=False)
     if listed.returncode == 0 and (ROOT / ".git").exists():
-        yield from (
-            path for name in listed.stdout.split(b"\0") if name and (path := ROOT / os.fsdecode(name)).is_file()
-        )
+        yield from (path for name in listed.stdout.split(b"\0") if name and (path := ROOT / os.fsdecode(name)).is_file())
         return
     generated = {".git", ".venv", ".nox", ".cache", "__pycache__", "site", "dist", "build"}
     for folder, folders, names in os.walk(ROOT):
@@ -110,8 +108,6 @@ def test_every_page_of_the_documentation_is_in_its_navigation() -> None:
 
 
 def test_every_task_of_developers_is_described() -> None:
-    tasks = re.findall(
-        r'@nox\.session.*?\ndef (\w+)\([^)]*\) -> None:\n    (""")?', (ROOT / "noxfile.py").read_text(), re.S
-    )
+    tasks = re.findall(r'@nox\.session.*?\ndef (\w+)\([^)]*\) -> None:\n    (""")?', (ROOT / "noxfile.py").read_text(), re.S)
     assert len(tasks) >= 8
     assert [name for name, docstring in tasks if not docstring] == []

@@ -36,9 +36,7 @@ def list_of(items: Json) -> Json:
 
 
 TEXTS: Json = {"type": "object", "additionalProperties": TEXT}
-PROGRESS = object_of(
-    "stage percent message", stage=TEXT, percent={"type": "integer", "minimum": 0, "maximum": 100}, message=TEXT
-)
+PROGRESS = object_of("stage percent message", stage=TEXT, percent={"type": "integer", "minimum": 0, "maximum": 100}, message=TEXT)
 SUMMARY: Json = {
     "id": {"type": "string", "pattern": "^[a-z0-9-]{1,63}$"},
     "name": TEXT,
@@ -134,9 +132,7 @@ CHANGES = object_of(
     "success changes",
     success=TRUE,
     changes=list_of(
-        object_of(
-            "pointer effect", pointer=TEXT, old={}, new={}, effect={"enum": ["in-place", "restart", "replace"]}
-        )
+        object_of("pointer effect", pointer=TEXT, old={}, new={}, effect={"enum": ["in-place", "restart", "replace"]})
     ),
 )
 PLUGINS = list_of(object_of("plugin message", plugin=TEXT, message=TEXT))
@@ -209,9 +205,7 @@ PARAMETERS: Json = {
     "Id": {"name": "id", "in": "path", "required": True, "schema": TEXT},
     "Organisation": _query("org", {"type": "string", "minLength": 1}, "Display name.", required=True),
     "Project": _query("project", {"type": "string", "minLength": 1}, "Display name.", required=True),
-    "PageSize": _query(
-        "page_size", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Entries on a page."
-    ),
+    "PageSize": _query("page_size", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Entries on a page."),
     "PageToken": _query("page_token", TEXT, "`nextPageToken` of the page before."),
     "Status": _query("status", {"enum": list(Status)}, "Only these; deleted ones are left out otherwise."),
     "DryRun": _query("dry_run", FLAG, "Say what would happen; change nothing."),

@@ -40,9 +40,7 @@ class EventHandlers:
         return self._stream(call, place, events)
 
     def _stream(self, call: Call, place: Place | None, events: AsyncIterator[Event | None]) -> Response:
-        return StreamingResponse(
-            self._guarded(call, _lines(place, events)), media_type="text/event-stream", headers=HEADERS
-        )
+        return StreamingResponse(self._guarded(call, _lines(place, events)), media_type="text/event-stream", headers=HEADERS)
 
     async def _guarded(self, call: Call, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The lines, until the credential is revoked or expires."""
@@ -56,7 +54,7 @@ class EventHandlers:
         following: asyncio.Future[bytes] | None = None
         try:
             while not revoked.is_set():
-                following = asyncio.ensure_future(anext(lines))  # type: ignore[arg-type]  # an async generator's step is a coroutine
+                following = asyncio.ensure_future(anext(lines))
                 await asyncio.wait({following, ending}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
                     return

@@ -55,9 +55,7 @@ class Front:
                 if status:
                     raise
                 log.exception("A request failed.")
-                await problem_response(500, "Something went wrong on the server; its log says what.")(
-                    scope, receive, stamped
-                )
+                await problem_response(500, "Something went wrong on the server; its log says what.")(scope, receive, stamped)
             finally:
                 seconds = time.perf_counter() - started
                 route = scope.get("enopax_route", "other")

@@ -42,9 +42,7 @@ class Once:
             raise RequestInFlight
         self._in_flight.add((caller, key))
         try:
-            found = await self._core.ledger.read(
-                partial(idempotency.find, caller=caller, key=key, now=self._core.clock())
-            )
+            found = await self._core.ledger.read(partial(idempotency.find, caller=caller, key=key, now=self._core.clock()))
             if found is None:
                 response = await make(bound)
             elif found.fingerprint != bound.fingerprint:

@@ -18,7 +18,7 @@ from enopax_core.core.keys import NewKey, SeenKey
 from enopax_core.core.schemas import CONTROL
 from enopax_core.errors import Fault, Invalid
 from enopax_core.ledger.idempotency import BoundRequest
-from enopax_core.provider.config import Checker, pointer
+from enopax_core.provider.config import Checker, model_faults
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -90,9 +90,7 @@ async def audit(call: Call) -> Response:
     """GET /v1/audit"""
     organisation, project = call.required("org", "project")
     after, size = call.paging()
-    _, entries, following = await call.core.streams.audit(
-        call.principal, organisation, project, after=after, size=size
-    )
+    _, entries, following = await call.core.streams.audit(call.principal, organisation, project, after=after, size=size)
     token = None if following is None else page_token(following)
     return answer(present(entries=[views.audit_entry(entry) for entry in entries], nextPageToken=token))
 
@@ -113,7 +111,7 @@ def _wanted(body: object) -> NewKey:
     try:
         request = KeyRequest.model_validate(given)
     except ValidationError as error:
-        raise Invalid(faults=[Fault(pointer(list(e["loc"])), f"{e['msg']}.") for e in error.errors()]) from error
+        raise Invalid(faults=model_faults(error)) from error
     expires_at: datetime | None = request.expires_at
     return NewKey(
         name=request.name,

@@ -202,7 +202,10 @@ def _custom(known: Registered, custom: CustomEndpoint, path: str) -> Json:
             *([_parameter("IdempotencyKey"), _parameter("IfMatch")] if custom.method != "GET" else []),
         ],
         "responses": {
-            "200": {"description": "What the endpoint gives.", "content": {"application/json": {"schema": {"type": "object"}}}},
+            "200": {
+                "description": "What the endpoint gives.",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
             **({} if custom.method == "GET" else {"202": _answer("Accepted")}),
             **dict.fromkeys(statuses, PROBLEM),
         },

@@ -110,5 +110,3 @@ class OneMethod:
         if request.method == "HEAD":
             response = Response(status_code=response.status_code, headers=dict(response.headers))
         await response(scope, receive, send)
-
-

@@ -35,9 +35,7 @@ class ResourceHandlers:
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound)
-            return await _answered(
-                call, await call.core.resources.provision(call.principal, call.endpoint, body, conditions)
-            )
+            return await _answered(call, await call.core.resources.provision(call.principal, call.endpoint, body, conditions))
 
         return await self._once(call, body, make)
 
@@ -85,9 +83,7 @@ class ResourceHandlers:
             conditions = Conditions(bound=bound, etags=call.etags())
             return await _answered(
                 call,
-                await call.core.resources.delete(
-                    call.principal, call.endpoint, call.id, purge=purge, conditions=conditions
-                ),
+                await call.core.resources.delete(call.principal, call.endpoint, call.id, purge=purge, conditions=conditions),
             )
 
         return await self._once(call, None, make)
@@ -98,9 +94,7 @@ class ResourceHandlers:
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound)
-            return await _answered(
-                call, await call.core.resources.restore(call.principal, call.endpoint, call.id, conditions)
-            )
+            return await _answered(call, await call.core.resources.restore(call.principal, call.endpoint, call.id, conditions))
 
         return await self._once(call, body, make)
 
@@ -119,12 +113,8 @@ class ResourceHandlers:
     async def operations(self, call: Call) -> Response:
         """GET /v1/{endpoint}/{id}/operations"""
         after, size = call.paging()
-        page = await call.core.operations.page_of_resource(
-            call.principal, call.endpoint, call.id, after=after, size=size
-        )
-        return answer(
-            present(operations=[views.operation(seen) for seen in page.items], nextPageToken=_next(page.next))
-        )
+        page = await call.core.operations.page_of_resource(call.principal, call.endpoint, call.id, after=after, size=size)
+        return answer(present(operations=[views.operation(seen) for seen in page.items], nextPageToken=_next(page.next)))
 
     # ── Credentials ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,9 +129,7 @@ class ResourceHandlers:
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound)
-            return await _answered(
-                call, await call.core.credentials.rotate(call.principal, call.endpoint, call.id, conditions)
-            )
+            return await _answered(call, await call.core.credentials.rotate(call.principal, call.endpoint, call.id, conditions))
 
         return await self._once(call, body, make)
 

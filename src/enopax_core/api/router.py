@@ -68,15 +68,11 @@ class PathEndpoint:
 def bind_routes(core: Core, routes: Sequence[ApiRoute]) -> list[BaseRoute]:
     """Starlette's routes, in the order of the declarations."""
     settings = core.settings
-    limit = RateLimit(
-        settings.rate_limit_per_second, settings.rate_limit_burst, loopback=settings.rate_limit_loopback
-    )
+    limit = RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst, loopback=settings.rate_limit_loopback)
     paths: dict[str, dict[str, ApiRoute]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method] = route
-    return [
-        Route(path, PathEndpoint(core, re.sub(r":path\}", "}", path), methods, limit)) for path, methods in paths.items()
-    ]
+    return [Route(path, PathEndpoint(core, re.sub(r":path\}", "}", path), methods, limit)) for path, methods in paths.items()]
 
 
 def _has_preview(route: ApiRoute) -> bool:

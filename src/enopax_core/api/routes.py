@@ -37,12 +37,8 @@ def api_routes(core: Core) -> Sequence[ApiRoute]:
     operations, keys, events = OperationHandlers(once), KeyHandlers(once), EventHandlers(core)
     resources = ResourceHandlers(once)
 
-    def route(
-        method: str, path: str, handler: Handler, permission: str, summary: str, *, tokens: bool = False
-    ) -> ApiRoute:
-        return ApiRoute(
-            method=method, path=path, handler=handler, permission=permission, summary=summary, tokens=tokens
-        )
+    def route(method: str, path: str, handler: Handler, permission: str, summary: str, *, tokens: bool = False) -> ApiRoute:
+        return ApiRoute(method=method, path=path, handler=handler, permission=permission, summary=summary, tokens=tokens)
 
     one = "/v1/{endpoint}/{id}"
     return (

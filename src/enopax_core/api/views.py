@@ -171,4 +171,3 @@ def core_schemas(core: Core, known: Registered) -> dict[str, Any]:
     """Published schemas of a provider."""
     schemas = core.schemas[known.endpoint]
     return present(provision=schemas.provision, update=schemas.update)
-

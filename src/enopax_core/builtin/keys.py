@@ -71,13 +71,9 @@ def get(transaction: Transaction, id: str) -> Key | None:
     return _key(rows[0]) if rows else None
 
 
-def page(
-    transaction: Transaction, *, organisation: str | None, project: str | None, after: int, size: int
-) -> list[Key]:
+def page(transaction: Transaction, *, organisation: str | None, project: str | None, after: int, size: int) -> list[Key]:
     """One page of the keys of an organisation or project; of all, without either."""
-    rows = transaction.execute(
-        "builtin.list_keys", organisation=organisation, project=project, after=after, size=size
-    )
+    rows = transaction.execute("builtin.list_keys", organisation=organisation, project=project, after=after, size=size)
     return [_key(row) for row in rows]
 
 

@@ -25,9 +25,7 @@ def enopax_tables() -> Iterable[Tables]:
 
 
 @hookimpl
-async def enopax_resolve(
-    host: Host, organisation: str, project: str | None, by: Literal["name", "slug"]
-) -> Place | None:
+async def enopax_resolve(host: Host, organisation: str, project: str | None, by: Literal["name", "slug"]) -> Place | None:
     """A place by its names, new ones included; by its slugs only what exists."""
     return await host.ledger.read(partial(_resolve, organisation=organisation, project=project, by=by))
 

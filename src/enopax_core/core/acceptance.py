@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from enopax_core.clock import Clock
-from enopax_core.engine.engine import Engine
 from enopax_core.engine import transitions
+from enopax_core.engine.engine import Engine
 from enopax_core.engine.queue import queue_operation
 from enopax_core.errors import Conflict, Gone, NotFound, PlaceTaken, PreconditionFailed, Suspended
 from enopax_core.governors import Governors
@@ -60,9 +60,7 @@ class Acceptance:
                 continue
         raise Conflict("Too many others are changing this at the same moment.")
 
-    async def write(
-        self, change: Change, conditions: Conditions, body: Callable[[Transaction], Accepted]
-    ) -> Accepted:
+    async def write(self, change: Change, conditions: Conditions, body: Callable[[Transaction], Accepted]) -> Accepted:
         """Write an admitted change; return once it is durable and handed on."""
 
         def accept(transaction: Transaction) -> Accepted:

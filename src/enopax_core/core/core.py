@@ -55,9 +55,7 @@ class Core:
     What is built in (keys, roles, places) is always there unless switched off by name in the settings.
     """
 
-    def __init__(
-        self, settings: Settings, plugins: Sequence[object] | None = None, *, clock: Clock = utc_now
-    ) -> None:
+    def __init__(self, settings: Settings, plugins: Sequence[object] | None = None, *, clock: Clock = utc_now) -> None:
         """Find and check the plugins; nothing is opened. Raises PluginRefused for what was given in `plugins`."""
         self.settings, self.clock = settings, clock
         self.metrics = Metrics()
@@ -79,11 +77,11 @@ class Core:
                 self.registry.add(plugin, name)
         if plugins is None:
             self.registry.discover(disabled)
-        for plugin in plugins or ():
-            if isinstance(plugin, Provider):
-                self.registry.add_provider(plugin, type(plugin).__qualname__)
+        for given in plugins or ():
+            if isinstance(given, Provider):
+                self.registry.add_provider(given, type(given).__qualname__)
             else:
-                self.registry.add(plugin, getattr(plugin, "__name__", type(plugin).__qualname__))
+                self.registry.add(given, getattr(given, "__name__", type(given).__qualname__))
         self.registry.announce(self.host)
 
     # ── Opening and closing ───────────────────────────────────────────────────────────────────────────────────────────
@@ -98,9 +96,7 @@ class Core:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close: streams end, what runs is given back, plugins leave, the ledger is shut."""
         self.drain()
         stack, self._stack = self._stack, None
@@ -113,9 +109,7 @@ class Core:
         stack.enter_context(DirectoryLock(settings.data_dir))
         self.vault = vault = Vault(settings.data_dir / "vault.keys")
         path = settings.data_dir / "ledger.sqlite3"
-        self.ledger = ledger = await stack.enter_async_context(
-            SqliteLedger(path, tables=self.governors.tables(), clock=clock)
-        )
+        self.ledger = ledger = await stack.enter_async_context(SqliteLedger(path, tables=self.governors.tables(), clock=clock))
         ledger.listen(self.feed.ring)
         places = Places(self.governors)
         presenter = Presenter(vault, places.of)

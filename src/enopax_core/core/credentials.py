@@ -54,9 +54,7 @@ class Credentials:
         opened: dict[str, Any] = self._vault.open(record.sealed_credentials)
         return opened
 
-    async def rotate(
-        self, principal: Principal, endpoint: str, id: str, conditions: Conditions = NO_CONDITIONS
-    ) -> Accepted:
+    async def rotate(self, principal: Principal, endpoint: str, id: str, conditions: Conditions = NO_CONDITIONS) -> Accepted:
         """Accept the issue of new credentials. Raises NotFound, Forbidden, NotReady, Gone, Suspended."""
         seen = await self._resources.find(principal, endpoint, id, Permission.CREDENTIALS)
         registered = self._registry.provider(endpoint)

@@ -18,7 +18,7 @@ from enopax_core.engine.present import Presenter
 from enopax_core.errors import Fault, Invalid, NotFound, NotReady
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change
-from enopax_core.provider.config import pointer
+from enopax_core.provider.config import model_faults
 from enopax_core.provider.endpoints import CustomEndpoint
 from enopax_core.records.principal import Principal
 from enopax_core.registry import Registered, Registry
@@ -90,7 +90,7 @@ class Endpoints:
         try:
             model.model_validate({} if body is None else body)
         except ValidationError as error:
-            raise Invalid(faults=[Fault(pointer(list(e["loc"])), f"{e['msg']}.") for e in error.errors()]) from error
+            raise Invalid(faults=model_faults(error)) from error
 
     async def call(self, match: Match, seen: Seen, body: Any) -> Any:
         """Call directly; what it returns, as JSON. Raises what the provider raises."""

@@ -19,9 +19,7 @@ class Failures:
     def __init__(self) -> None:
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
 
-    async def watched(
-        self, presented: Presented, authenticate: Callable[[Presented], Awaitable[Principal]]
-    ) -> Principal:
+    async def watched(self, presented: Presented, authenticate: Callable[[Presented], Awaitable[Principal]]) -> Principal:
         """Authenticate unless the address has failed too often. Raises TooManyRequests, Unauthenticated."""
         now = time.monotonic()
         failed = self._failed.get(presented.address)

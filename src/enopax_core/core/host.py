@@ -62,9 +62,7 @@ class CoreHost:
         self.addresses: dict[str, Any] = {}
         self.bound_url: str | None = None
 
-    def lend(
-        self, *, vault: Vault, ledger: Ledger, governors: Governors, resources: Resources
-    ) -> None:
+    def lend(self, *, vault: Vault, ledger: Ledger, governors: Governors, resources: Resources) -> None:
         """The core is open as far as plugins need it."""
         self._vault, self._ledger, self._governors = vault, ledger, governors
         self._resources = ResourcesForPlugins(resources)
@@ -129,9 +127,7 @@ class CoreHost:
         """See Host."""
         return await _open(self._governors).authorise(principal, permission, targets)
 
-    async def resolve(
-        self, organisation: str, project: str, *, by: Literal["name", "slug"] = "name"
-    ) -> Place | None:
+    async def resolve(self, organisation: str, project: str, *, by: Literal["name", "slug"] = "name") -> Place | None:
         """See Host."""
         try:
             place = await _open(self._governors).resolve(organisation, project, by)

@@ -86,16 +86,12 @@ class Keys:
         """The keys within the caller's own scope. Raises Forbidden."""
         await self._governors.require(principal, Permission.KEYS, _target(principal.organisation, principal.project))
         found = await self._ledger.read(
-            partial(
-                keys.page, organisation=principal.organisation, project=principal.project, after=after, size=size + 1
-            )
+            partial(keys.page, organisation=principal.organisation, project=principal.project, after=after, size=size + 1)
         )
         shown = [await self._seen(key) for key in found[:size]]
         return KeyPage(items=shown, next=found[size - 1].position if len(found) > size else None)
 
-    async def rotate(
-        self, principal: Principal, id: str, bound: BoundRequest | None = None, seal: Seal | None = None
-    ) -> SeenKey:
+    async def rotate(self, principal: Principal, id: str, bound: BoundRequest | None = None, seal: Seal | None = None) -> SeenKey:
         """Give a key a new secret; the old one is void at once. Raises NotFound, Forbidden."""
         key = await self._own(principal, id)
         secret = keys.new_key()
@@ -235,9 +231,7 @@ class Keys:
         return SeenKey(key=key, organisation=rows[0]["organisation"] if rows else "", project=None)
 
     def _audited(self, kind: str, principal: Principal, key: Key) -> Change:
-        place = Place(
-            organisation_id=key.organisation or "", organisation="", organisation_slug="", project_id=key.project or ""
-        )
+        place = Place(organisation_id=key.organisation or "", organisation="", organisation_slug="", project_id=key.project or "")
         return Change(type=kind, permission=Permission.KEYS, principal=principal, place=place)
 
 

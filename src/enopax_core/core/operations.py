@@ -75,21 +75,15 @@ class Operations:
             await self._governors.require(principal, permission, target)
         return SeenOperation(record=record, place=await self._places.of(record.project) if record.project else None)
 
-    async def page(
-        self, principal: Principal, organisation: str, project: str, *, after: int, size: int
-    ) -> OperationPage:
+    async def page(self, principal: Principal, organisation: str, project: str, *, after: int, size: int) -> OperationPage:
         """One page of a project's operations, in order of acceptance. Raises Forbidden."""
         place = await self._resources.place(principal, organisation, project, Permission.READ)
         if place.new:
             return OperationPage(items=(), next=None)
-        found = await self._ledger.read(
-            partial(operations.page, project=place.project_id, after=after, size=size + 1)
-        )
+        found = await self._ledger.read(partial(operations.page, project=place.project_id, after=after, size=size + 1))
         return _page(found, place, size)
 
-    async def page_of_resource(
-        self, principal: Principal, endpoint: str, id: str, *, after: int, size: int
-    ) -> OperationPage:
+    async def page_of_resource(self, principal: Principal, endpoint: str, id: str, *, after: int, size: int) -> OperationPage:
         """One page of a resource's operations, in order of acceptance. Raises NotFound."""
         seen = await self._resources.find(principal, endpoint, id)
         found = await self._ledger.read(partial(operations.page_of_resource, resource=id, after=after, size=size + 1))

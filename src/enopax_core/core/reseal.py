@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from enopax_core.ledger import resources
 from enopax_core.ledger.interface import Ledger, Transaction
@@ -26,7 +27,7 @@ async def reseal(vault: Vault, ledger: Ledger, *, unfinished_only: bool = False)
             for id in ids:
                 record = resources.get(transaction, id)
                 if record is not None:
-                    again = {f: vault.reseal(s) for f in SEALED if (s := getattr(record, f)) is not None}
+                    again: dict[str, Any] = {f: vault.reseal(s) for f in SEALED if (s := getattr(record, f)) is not None}
                     resources.save(transaction, replace(record, **again))
             return len(ids)
 

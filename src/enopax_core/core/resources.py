@@ -100,7 +100,15 @@ class Resources:
         return Seen(record=record, place=await self._places.of(record.project), operation=operation)
 
     async def page(
-        self, principal: Principal, endpoint: str, organisation: str, project: str, *, after: int, size: int, status: str | None
+        self,
+        principal: Principal,
+        endpoint: str,
+        organisation: str,
+        project: str,
+        *,
+        after: int,
+        size: int,
+        status: str | None,
     ) -> Page:
         """One page of a project's resources, in order of creation. Raises NotFound, Forbidden."""
         self._registry.provider(endpoint)
@@ -181,9 +189,7 @@ class Resources:
         record = change.after
         assert record is not None  # noqa: S101  # `_new` makes one
         if not change.place.new:
-            taken = await self._ledger.read(
-                partial(resources.find, endpoint=endpoint, project=record.project, name=record.name)
-            )
+            taken = await self._ledger.read(partial(resources.find, endpoint=endpoint, project=record.project, name=record.name))
             if taken is not None:
                 raise NameTaken
         actions: Sequence[Mapping[str, Any]] = [
@@ -241,9 +247,7 @@ class Resources:
         registered = self._declaring(endpoint, "update")
         refuse_unless_changeable(seen.record)
         after = await self._changed(seen, registered, body)
-        await self._governors.admit(
-            replace(self._change(Kind.UPDATE, Permission.UPDATE, principal, seen, after), preview=True)
-        )
+        await self._governors.admit(replace(self._change(Kind.UPDATE, Permission.UPDATE, principal, seen, after), preview=True))
         secrets = registered.configuration.secrets
         old = {**self._presenter.config(seen.record), **_shared(seen.record)}
         new = {**self._presenter.config(after), **_shared(after)}
@@ -259,7 +263,13 @@ class Resources:
         return changes
 
     async def delete(
-        self, principal: Principal, endpoint: str, id: str, *, purge: bool = False, conditions: Conditions = NO_CONDITIONS
+        self,
+        principal: Principal,
+        endpoint: str,
+        id: str,
+        *,
+        purge: bool = False,
+        conditions: Conditions = NO_CONDITIONS,
     ) -> Accepted:
         """Take a resource out of service; soft where its provider keeps data, for good with `purge`. Repeatable.
 
@@ -297,9 +307,7 @@ class Resources:
             self._engine.cancel(operation_id)
         return accepted
 
-    async def restore(
-        self, principal: Principal, endpoint: str, id: str, conditions: Conditions = NO_CONDITIONS
-    ) -> Accepted:
+    async def restore(self, principal: Principal, endpoint: str, id: str, conditions: Conditions = NO_CONDITIONS) -> Accepted:
         """Bring a deleted resource back within its retention. Raises NotFound, Forbidden, Conflict, NameTaken."""
         seen = await self.find(principal, endpoint, id, Permission.RESTORE)
         registered = self._declaring(endpoint, "restore")
@@ -445,9 +453,7 @@ class Resources:
             sealed_config=record.sealed_config if unchanged else self._vault.seal(secret),
         )
 
-    def _change(
-        self, kind: str, permission: str, principal: Principal, seen: Seen, after: ResourceRecord | None
-    ) -> Change:
+    def _change(self, kind: str, permission: str, principal: Principal, seen: Seen, after: ResourceRecord | None) -> Change:
         record = seen.record
         registered = self._registry.provider(record.endpoint)
         return Change(

@@ -31,7 +31,13 @@ SHARED: Mapping[str, Mapping[str, Any]] = {
         "description": "Comes into being with its first resource.",
         "default": DEFAULT_PROJECT,
     },
-    "userId": {"type": "string", "minLength": 1, "maxLength": 200, "title": "User", "description": "For whom, at the client's side."},
+    "userId": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 200,
+        "title": "User",
+        "description": "For whom, at the client's side.",
+    },
     "sshKeys": {
         "type": "array",
         "maxItems": 200,

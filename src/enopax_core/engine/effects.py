@@ -44,9 +44,7 @@ class Effects:
     def __init__(self, registry: Registry, vault: Vault) -> None:
         self._registry, self._vault = registry, vault
 
-    def end(
-        self, transaction: Transaction, current: OperationRecord, ended: Ended, ran_with: ResourceRecord | None
-    ) -> Publish:
+    def end(self, transaction: Transaction, current: OperationRecord, ended: Ended, ran_with: ResourceRecord | None) -> Publish:
         """End an attempt whose fence was checked in this transaction. Returns what to publish afterwards."""
         after = self._operation(transaction, current, ended)
         line = [other for other in operations.line(transaction, current.subject) if other.id != current.id]
@@ -79,7 +77,9 @@ class Effects:
             operations.drop_steps(transaction, current.id)
         if ended.state is State.SUCCEEDED:
             record = replace(record, progress=Progress(stage="complete", percent=100, message=current.progress.message))
-            record = replace(record, sealed_result=self._vault.seal({"result": ended.result}) if ended.result is not None else None)
+            record = replace(
+                record, sealed_result=self._vault.seal({"result": ended.result}) if ended.result is not None else None
+            )
         return record_operation(transaction, record)
 
     def _resource(
@@ -129,9 +129,7 @@ class Effects:
         after = transitions.with_outcome(after, ended.outcome, self._vault)
         return transitions.observed(after, ended.found, now) if ended.looked else after
 
-    def _gave_up(
-        self, before: ResourceRecord, operation: OperationRecord, ended: Ended, now: datetime
-    ) -> ResourceRecord:
+    def _gave_up(self, before: ResourceRecord, operation: OperationRecord, ended: Ended, now: datetime) -> ResourceRecord:
         message = ended.error.message if ended.error is not None else ""
         match operation.type:
             case Kind.PROVISION:

@@ -68,7 +68,13 @@ class Executor:
             return await self._change(attempt, registered, resource, has_backend=record.has_backend, record=record)
 
     async def _change(
-        self, attempt: Attempt, registered: Registered, resource: Resource[Any], *, has_backend: bool, record: ResourceRecord
+        self,
+        attempt: Attempt,
+        registered: Registered,
+        resource: Resource[Any],
+        *,
+        has_backend: bool,
+        record: ResourceRecord,
     ) -> Ended:
         calls = self.calls(registered.endpoint)
         hooks = calls.hooks
@@ -120,7 +126,11 @@ class Executor:
                 arguments = self._vault.open(attempt.record.sealed_input)
                 result = await self.call_endpoint(registered, endpoint, resource, arguments, operation=attempt)
                 outcome = result if isinstance(result, Outcome) else None
-                return Ended(state=State.SUCCEEDED, outcome=outcome, result=None if outcome else ANY.dump_python(result, mode="json", by_alias=True))
+                return Ended(
+                    state=State.SUCCEEDED,
+                    outcome=outcome,
+                    result=None if outcome else ANY.dump_python(result, mode="json", by_alias=True),
+                )
         raise PermanentError(f"The provider no longer knows {name}.")
 
     async def call_endpoint(

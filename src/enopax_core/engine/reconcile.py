@@ -74,9 +74,7 @@ class Reconciler:
             waiting = transitions.types(o for o in operations.line(transaction, record.id) if o.type != "reconcile")
             if waiting:
                 return False
-            after = transitions.touched(
-                current, transitions.observed(current, found, transaction.now), waiting, transaction.now
-            )
+            after = transitions.touched(current, transitions.observed(current, found, transaction.now), waiting, transaction.now)
             if after == current:
                 return False
             resources.save(transaction, after)

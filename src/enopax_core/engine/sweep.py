@@ -95,7 +95,13 @@ class Sweep:
         if current is not None and current.state is State.FAILED and lost.resource is not None:
             schedules.put(
                 transaction,
-                Due(subject=lost.resource, name=Kind.RECONCILE, endpoint=lost.endpoint, every=None, due_at=transaction.now),
+                Due(
+                    subject=lost.resource,
+                    name=Kind.RECONCILE,
+                    endpoint=lost.endpoint,
+                    every=None,
+                    due_at=transaction.now,
+                ),
             )
 
     def _operation_of(self, transaction: Transaction, due: Due) -> Publish:

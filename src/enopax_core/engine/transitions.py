@@ -45,9 +45,7 @@ def touched(before: ResourceRecord, after: ResourceRecord, waiting: Collection[s
     return replace(after, version=before.version + 1, updated_at=now)
 
 
-def condition(
-    resource: ResourceRecord, type: str, status: Truth, reason: str, message: str, now: datetime
-) -> ResourceRecord:
+def condition(resource: ResourceRecord, type: str, status: Truth, reason: str, message: str, now: datetime) -> ResourceRecord:
     """Set a condition; `since` moves only when its status does."""
     old = next((c for c in resource.conditions if c.type == type), None)
     since = old.since if old is not None and old.status == status else now
@@ -119,9 +117,7 @@ def deletion_failed(before: ResourceRecord, message: str, now: datetime) -> Reso
 
 def deleted(before: ResourceRecord, retention: timedelta | None, now: datetime) -> ResourceRecord:
     """The backend is out of service; the record stays until `expires_at`."""
-    after = replace(
-        before, deleted_at=now, expires_at=now + (retention or RECORD_KEPT), name_held=False, health=None, message=""
-    )
+    after = replace(before, deleted_at=now, expires_at=now + (retention or RECORD_KEPT), name_held=False, health=None, message="")
     for type in ("Ready", "Synced", "Deleted"):
         after = without(after, type)
     if retention is None:  # nothing is left that they could open
@@ -140,6 +136,4 @@ def types(operations: Iterable[object]) -> frozenset[str]:
 
 
 def _is(resource: ResourceRecord, type: str, status: Truth, reason: str | None = None) -> bool:
-    return any(
-        c.type == type and c.status == status and (reason is None or c.reason == reason) for c in resource.conditions
-    )
+    return any(c.type == type and c.status == status and (reason is None or c.reason == reason) for c in resource.conditions)

@@ -125,18 +125,21 @@ class Worker:
         def write(transaction: Transaction) -> None:
             for attempt, progress in reports:
                 current = operations.fenced(transaction, attempt.record)
-                for report in progress if current is not None else ():
-                    current = record_operation(transaction, replace(current, progress=report), progress=True)
+                if current is not None:
+                    self._write_progress(transaction, current, progress)
 
         await self._ledger.write(write)
+
+    def _write_progress(self, transaction: Transaction, current: OperationRecord, reports: list[Progress]) -> OperationRecord:
+        for report in reports:
+            current = record_operation(transaction, replace(current, progress=report), progress=True)
+        return current
 
     # ── One attempt ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _claim(self, operation_id: str, transaction: Transaction) -> Claimed | datetime | None:
         """The claim; or when to come again; or None: not its turn."""
-        claimed = operations.claim(
-            transaction, operation_id, owner=self.owner, lease_until=transaction.now + LEASE
-        )
+        claimed = operations.claim(transaction, operation_id, owner=self.owner, lease_until=transaction.now + LEASE)
         if claimed is None:
             waiting = operations.get(transaction, operation_id)
             early = waiting is not None and waiting.state is State.QUEUED and waiting.due_at > transaction.now
@@ -212,8 +215,7 @@ class Worker:
         current = operations.fenced(transaction, attempt.record)
         if current is None:
             return None
-        for report in attempt.unwritten():
-            current = record_operation(transaction, replace(current, progress=report), progress=True)
+        current = self._write_progress(transaction, current, attempt.unwritten())
         if ended.state is State.QUEUED and current.cancel_requested:
             ended = Ended(state=State.CANCELLED, error=Cancelled())
         return self._effects.end(transaction, current, ended, ran_with)
@@ -221,4 +223,5 @@ class Worker:
 
 def backoff(attempt: int, spread: Callable[[float, float], float] = random.uniform) -> timedelta:
     """Wait before the attempt after this one: doubled each time, a quarter more or less so that many do not meet."""
-    return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt - 1, 20)) * spread(0.75, 1.25)
+    doubled: int = 2 ** min(attempt - 1, 20)
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * doubled) * spread(0.75, 1.25)

@@ -32,9 +32,7 @@ def get(transaction: Transaction, id: str) -> OperationRecord | None:
 def claim(transaction: Transaction, id: str, *, owner: str, lease_until: datetime) -> OperationRecord | None:
     """Start an attempt, counted; None unless the operation is due and first in its line."""
     return _first(
-        transaction.execute(
-            "claim_operation", id=id, owner=owner, lease_until=rfc3339(lease_until), now=rfc3339(transaction.now)
-        )
+        transaction.execute("claim_operation", id=id, owner=owner, lease_until=rfc3339(lease_until), now=rfc3339(transaction.now))
     )
 
 
@@ -46,9 +44,7 @@ def fenced(transaction: Transaction, held: OperationRecord) -> OperationRecord |
 def renew(transaction: Transaction, held: OperationRecord, lease_until: datetime) -> OperationRecord | None:
     """Hold the lease longer; None: lost."""
     return _first(
-        transaction.execute(
-            "hold_lease", id=held.id, owner=held.owner, attempt=held.attempt, lease_until=rfc3339(lease_until)
-        )
+        transaction.execute("hold_lease", id=held.id, owner=held.owner, attempt=held.attempt, lease_until=rfc3339(lease_until))
     )
 
 

@@ -48,9 +48,7 @@ def page(
     transaction: Transaction, *, endpoint: str, project: str, after: int, size: int, status: str | None = None
 ) -> list[ResourceRecord]:
     """One page in order of creation, behind position `after`."""
-    rows = transaction.execute(
-        "list_resources", endpoint=endpoint, project=project, after=after, size=size, status=status
-    )
+    rows = transaction.execute("list_resources", endpoint=endpoint, project=project, after=after, size=size, status=status)
     return [record(row) for row in rows]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -31,7 +31,7 @@ class Config(BaseModel):
     )
 
 
-def pointer(parts: Iterator[object] | list[object]) -> str:
+def pointer(parts: Iterable[object]) -> str:
     """RFC 6901 pointer of a path."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
@@ -39,19 +39,25 @@ def pointer(parts: Iterator[object] | list[object]) -> str:
 def faults_of(error: ValidationError) -> list[Fault]:
     """Every fault of a schema error, each at the field that people must change."""
     at = list(error.absolute_path)
+    schema: Any = error.schema
     if error.validator == "required" and isinstance(error.instance, dict):
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return [Fault(pointer([*at, name]), "This field is required.") for name in missing[:1]] if missing else []
+        names: Any = error.validator_value
+        return [Fault(pointer([*at, name]), "This field is required.") for name in names if name not in error.instance]
     if error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(error.instance, dict):
-        known = set(error.schema.get("properties", {}))
+        known = set(schema.get("properties", {}))
         unknown = [name for name in error.instance if name not in known]
         return [Fault(pointer([*at, name]), "This field is not known here.") for name in unknown]
     return [Fault(pointer(at), sentence(error))]
 
 
+def model_faults(error: ModelError) -> list[Fault]:
+    """What pydantic found, each at its pointer."""
+    return [Fault(pointer(e["loc"]), f"{e['msg'].removeprefix('Value error, ').capitalize()}.") for e in error.errors()]
+
+
 def sentence(error: ValidationError) -> str:
     """What is wrong, without repeating the value: it may be a secret."""
-    value = error.validator_value
+    value: Any = error.validator_value
     sentences = {
         "type": f"This must be of type {value if isinstance(value, str) else ' or '.join(map(str, value))}."
         if error.validator == "type"
@@ -81,7 +87,8 @@ class Checker:
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
-            raise PluginRefused(f"The JSON Schema is not valid at {pointer(list(error.path))}: {error.message}") from error
+            at = pointer(error.path)
+            raise PluginRefused(f"The JSON Schema is not valid at {at}: {error.message}") from error
         self.schema = schema
         self._validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
@@ -131,7 +138,7 @@ class Configuration:
         try:  # what a schema cannot say; alone, pydantic would take "5" for an integer
             return self.model.model_validate(wire).model_dump(by_alias=True, mode="json"), []
         except ModelError as error:
-            return dict(wire), [Fault(pointer(list(e["loc"])), f"{e['msg'].removeprefix('Value error, ')}.") for e in error.errors()]
+            return dict(wire), model_faults(error)
 
     def load(self, wire: Mapping[str, Any]) -> Any:
         """What the author's methods see: an instance of the model, or the plain object."""

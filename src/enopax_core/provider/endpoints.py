@@ -48,7 +48,13 @@ class EndpointMark:
 
 
 def custom_endpoint(
-    method: Method, path: str, *, permission: str, retry: bool = True, body_limit: int = 1 << 20, destructive: bool = False
+    method: Method,
+    path: str,
+    *,
+    permission: str,
+    retry: bool = True,
+    body_limit: int = 1 << 20,
+    destructive: bool = False,
 ) -> Callable[[F], F]:
     """Serve a method under the resource. The annotation of its parameter `request`, a pydantic model, is the schema.
 

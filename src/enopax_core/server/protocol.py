@@ -41,7 +41,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._address = self.client[0] if self.client else ""
         self.per_address[self._address] += 1
         self._timer: asyncio.TimerHandle | None = None
-        if self.per_address[self._address] > self.limits.connections_per_address or len(self.connections) > self.limits.connections:
+        if (
+            self.per_address[self._address] > self.limits.connections_per_address
+            or len(self.connections) > self.limits.connections
+        ):
             self._refuse(503, "Too many connections.")
         else:
             self._start_timer()

@@ -8,14 +8,15 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from enopax_core.errors import StartupError
 from enopax_core.server.protocol import Limits, protocol_class
 
 log = logging.getLogger(__name__)
+AsgiApp = Callable[..., Any]
 DRAIN_SECONDS = 1.0  # it still listens so long after readiness fell, so that load balancers notice
 IDLE_SECONDS = 75
 
@@ -43,7 +44,7 @@ class Runner(uvicorn.Server):
 
 
 async def run(
-    app: ASGIApp,
+    app: AsgiApp,
     listener: socket.socket,
     *,
     ready: Callable[[], Awaitable[None] | None],
@@ -79,7 +80,7 @@ async def run(
         loop.add_signal_handler(number, stop)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started and not serving.done():
+        while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn offers no event
             await asyncio.sleep(0.005)
         if server.started:
             announced = ready()

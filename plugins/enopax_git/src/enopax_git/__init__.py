@@ -11,12 +11,8 @@ from importlib.resources import files
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from enopax_core import Change, Host, Provider, Route, Tables, hookimpl
+from enopax_core import Change, Event, Host, Presented, Principal, Provider, Route, Tables, Transaction, hookimpl
 from enopax_core.errors import Fault, Invalid
-from enopax_core.ledger.interface import Transaction
-from enopax_core.records.event import Event
-from enopax_core.records.principal import Presented, Principal
-
 from enopax_git import access
 from enopax_git.access import ENDPOINT, TOKEN_PREFIX
 from enopax_git.service import GitService
@@ -98,5 +94,3 @@ async def enopax_event(host: Host, event: Event) -> None:
     """Something happened to a repository: end what it does not admit any more."""
     if event.resource is not None and not event.type.endswith("progress"):
         await _service(host).recheck(event.resource)
-
-

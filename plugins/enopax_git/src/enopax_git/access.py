@@ -9,12 +9,9 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from enopax_core.records.place import Target
-from enopax_core.records.principal import Principal
-from enopax_core.records.resource import ResourceRecord, Status
-
-from enopax_git.commands import Access, Service, parse_path
-from enopax_git.repository import Store
+from enopax_core import Principal, ResourceRecord, Status, Target
+from enopax_git.processes import Access, Service, parse_path
+from enopax_git.store import Store
 
 if TYPE_CHECKING:
     from enopax_core import Host
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 ENDPOINT = "git-repo"
 PULL, PUSH = "git:pull", "git:push"
 PERMISSIONS = {PULL: ("member",), PUSH: ("member",)}
-TOKEN_PREFIX = "enx_git_"
+TOKEN_PREFIX = "enx_git_"  # noqa: S105  # a prefix, no secret
 NOT_FOUND = "There is no such repository, or you may not see it."
 
 
@@ -46,9 +43,7 @@ class Gate:
         limit = self._plan_bytes.get(record.plan or "") if service == "receive-pack" else None
         if limit is not None:
             used = await asyncio.to_thread(self._store.size, record.id)
-        return Access(
-            resource=record.id, directory=self._store.path(record.id), service=service, limit=limit, used=used
-        )
+        return Access(resource=record.id, directory=self._store.path(record.id), service=service, limit=limit, used=used)
 
     async def still(self, principal: Principal, resource: str, service: Service) -> bool:
         """Whether a caller may go on with what is under way."""
@@ -137,4 +132,3 @@ async def principal_of_token(host: Host, token: str) -> Principal | None:
 def _same(one: str, other: str) -> bool:
     """Compare in constant time, whatever characters a client sent."""
     return bool(other) and hmac.compare_digest(one.encode(), other.encode())
-

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
+from pydantic import BaseModel, Field, field_validator
 
 from enopax_core.provider import (
     Config,
@@ -22,11 +23,9 @@ from enopax_core.provider import (
     custom_endpoint,
     scheduled,
 )
-from pydantic import BaseModel, Field, field_validator
-
 from enopax_git.access import ENDPOINT, TOKEN_PREFIX
-from enopax_git.commands import Access, environment
-from enopax_git.repository import Store
+from enopax_git.processes import Access, environment
+from enopax_git.store import Store
 
 BRANCH = r"^[A-Za-z0-9_][A-Za-z0-9_./+@=-]{0,199}$"
 NAME = r"^(?!.*\.(git|lock)$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -64,7 +63,9 @@ class GitProvider(Provider[RepositoryConfig]):
     retention = timedelta(days=30)
     name_pattern = NAME
 
-    def __init__(self, store: Store, limit: int, addresses: Callable[[str], Mapping[str, str]], revoked: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, limit: int, addresses: Callable[[str], Mapping[str, str]], revoked: Callable[[str], None]
+    ) -> None:
         """`addresses` gives the addresses of `organisation/project/name`; `revoked` hears of credentials that end."""
         self.plans = (Plan(id="git-free", name="Free", description="One repository.", limits={"bytes": limit}),)
         self._store, self._addresses, self._revoked = store, addresses, revoked
@@ -104,7 +105,7 @@ class GitProvider(Provider[RepositoryConfig]):
         return Observed(health="ready", config={"defaultBranch": self._store.branch(resource.id)})
 
     def metrics(self, resource: Resource[RepositoryConfig]) -> Mapping[str, Metric]:
-        from enopax_git.metrics import measure  # GitPython costs 210 ms to import
+        from enopax_git.measure import measure  # GitPython costs 210 ms to import
 
         return measure(self._store, resource.id)
 
@@ -148,5 +149,3 @@ class GitProvider(Provider[RepositoryConfig]):
 
 def _token(id: str) -> str:
     return f"{TOKEN_PREFIX}{id}_{secrets.token_urlsafe(32)}"
-
-

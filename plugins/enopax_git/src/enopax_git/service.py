@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 
-from enopax_core import Host
 from prometheus_client import Counter, Histogram
 
+from enopax_core import Host
 from enopax_git.access import Gate
-from enopax_git.hooks import write_hooks
-from enopax_git.http import SmartHttp
+from enopax_git.githooks import write_hooks
 from enopax_git.provider import GitProvider
-from enopax_git.repository import Store
 from enopax_git.settings import GitSettings
-from enopax_git.ssh.frontend import SshFrontend
+from enopax_git.smart_http import SmartHttp
+from enopax_git.sshd.frontend import SshFrontend
+from enopax_git.store import Store
 
 PREFIX = "/git"
 SSH_PORT = 22  # where the short form `git@host:path` works

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from enopax_core import Host
+from enopax_core import Host, Presented, Principal
 from enopax_core.errors import EnopaxError, TooManyRequests
-from enopax_core.records.principal import Presented, Principal
-
 from enopax_git.access import Gate, Refused
-from enopax_git.commands import Access, Service, command, environment
+from enopax_git.processes import Access, Service, command, environment
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -117,7 +115,7 @@ class SmartHttp:
         reading, writing = os.pipe()
         with contextlib.suppress(OSError):  # larger pipes: fewer turns of the event loop
             fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE)
-        git = subprocess.Popen(
+        git = subprocess.Popen(  # noqa: ASYNC220  # vfork and exec: 1 ms
             ["nice", "-n", "5", *command(access, self._hooks, *options)],
             env=environment(access, protocol),
             stdin=subprocess.PIPE,
@@ -161,10 +159,7 @@ class SmartHttp:
 
 def _service(rest: str, query: bytes) -> Service | None:
     """By route; the parameter only says which advertisement is wanted, and is authorised as that service."""
-    if rest == "info/refs":
-        asked = parse_qs(query.decode("latin-1")).get("service", [""])[0]
-    else:
-        asked = rest
+    asked = parse_qs(query.decode("latin-1")).get("service", [""])[0] if rest == "info/refs" else rest
     return "upload-pack" if asked == "git-upload-pack" else "receive-pack" if asked == "git-receive-pack" else None
 
 

@@ -1,6 +1,6 @@
 """The child: speaks SSH, asks the parent who may do what, and runs the Git process it is told to.
 
-Run as `python -m enopax_git.ssh.server CHANNEL LISTENER HOSTKEY`, file descriptors and a path. It ends with its parent.
+Run as `python -m enopax_git.sshd.server CHANNEL LISTENER HOSTKEY`, file descriptors and a path. It ends with its parent.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 import asyncssh
 
 from enopax_git.access import fingerprint_of
-from enopax_git.commands import PROTOCOL, parse_ssh
-from enopax_git.ssh.channel import Channel
+from enopax_git.processes import PROTOCOL, parse_ssh
+from enopax_git.sshd.channel import Channel
 
 log = logging.getLogger("enopax_git.ssh")
 PR_SET_PDEATHSIG = 1
@@ -139,7 +139,7 @@ class Sessions:
         return await self._run(process, answer)
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes], answer: dict[str, Any]) -> int:
-        git = subprocess.Popen(  # OS pipes: through an asyncio StreamReader large clones break
+        git = subprocess.Popen(  # noqa: ASYNC220  # vfork and exec: 1 ms; OS pipes: through an asyncio StreamReader large clones break
             answer["argv"],
             env=answer["env"],
             stdin=subprocess.PIPE,

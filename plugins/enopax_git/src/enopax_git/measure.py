@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from enopax_core.provider import Metric
 from git import Repo
 
-from enopax_git.repository import Store
+from enopax_core.provider import Metric
+from enopax_git.store import Store
 
 
 def measure(store: Store, id: str) -> Mapping[str, Metric]:

@@ -34,7 +34,8 @@ class Channel:
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             self.tell(id=number, **message)
-            return await future
+            answer: Message = await future
+            return answer
         finally:
             del self._waiting[number]
 

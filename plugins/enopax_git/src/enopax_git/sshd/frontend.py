@@ -16,13 +16,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from enopax_core import Host
-from enopax_core.errors import EnopaxError, StartupError
-from enopax_core.records.principal import Presented, Principal
 
+from enopax_core import Host, Presented, Principal
+from enopax_core.errors import EnopaxError, StartupError
 from enopax_git.access import Gate, Refused
-from enopax_git.commands import Access, Service, command, environment
-from enopax_git.ssh.channel import Channel, Message
+from enopax_git.processes import Access, Service, command, environment
+from enopax_git.sshd.channel import Channel, Message
 
 log = logging.getLogger(__name__)
 LONGEST_PAUSE = 30.0  # seconds between starts of a child that dies at once
@@ -45,9 +44,7 @@ Finished = Callable[[str, str, bool, float], None]
 class SshFrontend:
     """The SSH server, from `running` to its end."""
 
-    def __init__(
-        self, host: Host, gate: Gate, *, root: Path, hooks: Path, address: tuple[str, int], finished: Finished
-    ) -> None:
+    def __init__(self, host: Host, gate: Gate, *, root: Path, hooks: Path, address: tuple[str, int], finished: Finished) -> None:
         self._host, self._gate, self._hooks, self._finished = host, gate, hooks, finished
         self._host_key = root / "ssh_host_ed25519_key"
         self._address = address
@@ -115,7 +112,7 @@ class SshFrontend:
         with contextlib.closing(theirs):
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "enopax_git.ssh.server", str(theirs.fileno()), str(listener.fileno()), str(self._host_key)),
+                *("-m", "enopax_git.sshd.server", str(theirs.fileno()), str(listener.fileno()), str(self._host_key)),
                 pass_fds=(theirs.fileno(), listener.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ},
