@@ -82,11 +82,7 @@ class LoopWatch:
             # Between a fixture and its test the loop does not run, which is nobody's fault.
             looks = looks + 1 if self._beats == seen and self._loop.is_running() else 0
             seen = self._beats
-            if (
-                looks >= LIMIT / BEAT
-                and not self.blocked_at
-                and (frame := sys._current_frames().get(self._loop_thread))
-            ):
+            if looks >= LIMIT / BEAT and not self.blocked_at and (frame := sys._current_frames().get(self._loop_thread)):
                 self.blocked_at = "".join(traceback.format_stack(frame)[-3:])
 
 

@@ -58,7 +58,7 @@ async def _done(call: Call, operation: OperationRecord, seen: Seen, headers: dic
     record = seen.record
     match operation.type:
         case Kind.PROVISION:
-            body = views.resource(call.core, seen)
+            body = {"operation": operation.id, **views.resource(call.core, seen)}
             if await call.core.credentials.may_read(call.principal, record):
                 body["credentials"] = call.core.credentials.opened(record)
             location = call.url(f"/v1/{record.endpoint}/{record.id}")

@@ -63,7 +63,7 @@ class Engine:
         )
 
     @contextlib.asynccontextmanager
-    async def running(self, *, alone: bool, closing_seconds: float = 10.0) -> AsyncIterator[None]:
+    async def running(self, *, alone: bool, closing_seconds: float = 5.0) -> AsyncIterator[None]:
         """Work from here to the end of the block. `alone`: nobody else can hold a lease, so all of them have expired."""
         await self._dispatcher.open()
         await self._publish(await self._sweep.leases((), all_of_them=alone))

@@ -65,7 +65,7 @@ async def run(
         log_config=None,
         server_header=False,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=max(1, int(grace - DRAIN_SECONDS - 2)),
+        timeout_graceful_shutdown=max(1, int(grace - DRAIN_SECONDS - 7)),
     )
     server = Runner(config)
     loop = asyncio.get_running_loop()
