@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import enopax_example
 import pytest
+
+import enopax_example
 from enopax_core import Core, Settings
 from enopax_core.records.operation import State
 from enopax_core.records.principal import SYSTEM

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from enopax_git.processes import Access, command, environment, parse_path, parse_ssh
 
 
@@ -43,7 +44,8 @@ def test_a_path_names_organisation_project_and_repository(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/", "acme", "acme/web", "../web/site", "acme/../site", "acme/web/..", "a/b/c/d", "a/b/-c", "a/b/c\0", "/etc/passwd"]
+    "path",
+    ["", "/", "acme", "acme/web", "../web/site", "acme/../site", "acme/web/..", "a/b/c/d", "a/b/-c", "a/b/c\0", "/etc/passwd"],
 )
 def test_a_path_that_leads_elsewhere_is_none(path: str) -> None:
     assert parse_path(path) is None
