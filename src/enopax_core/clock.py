@@ -16,7 +16,7 @@ def utc_now() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """A moment as the wire and the database write it: UTC, microseconds, `Z`; sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse(text: str) -> datetime:

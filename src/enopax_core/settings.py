@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +28,9 @@ class Settings(BaseModel):
     auth: bool = Field(default=True, description="Ask for API keys; off on loopback only.")
     grace: float = Field(default=30.0, gt=0, description="Seconds a stop may take.")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="What is logged.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="How logs are written: auto is text on a terminal, JSON elsewhere."
+    )
     public_url: str | None = Field(default=None, description="Address people use, where it is not this one.")
     allowed_origins: tuple[str, ...] = Field(default=(), description="Origins of browsers that may call (CORS).")
     disabled_plugins: tuple[str, ...] = Field(default=(), description="Plugins that are not used, by name.")
@@ -42,7 +45,7 @@ class Settings(BaseModel):
 
     def section(self, name: str, model: type[ModelT]) -> ModelT:
         """A plugin's section. Raises SettingsError naming the key, where it stands and the nearest valid name."""
-        return _validated(model, self.sections.get(name, {}), f"[{name}]")
+        return _validated(model, self.sections.get(name, {}), {}, name)
 
 
 def load_settings(
@@ -50,84 +53,116 @@ def load_settings(
     environ: Mapping[str, str],
     cwd: Path,
     sections: Mapping[str, type[BaseModel]] | None = None,
+    ignored: Collection[str] = (),
 ) -> Settings:
     """Compose the settings of a server. `options` by field name, a plugin's as `section.field`; None: not given.
 
-    The file lies in the data directory, else in `cwd`. Raises SettingsError.
+    The file lies in the data directory, else in `cwd`; its tables named in `ignored` are not looked at, because their
+    plugin cannot be imported. Raises SettingsError with one sentence: key, where it stands, the nearest valid name.
     """
     sections = sections or {}
-    given = {name: value for name, value in options.items() if value is not None}
-    from_environment = _environment(environ, sections)
-    data_dir = Path(given.get("data_dir") or from_environment.get("data_dir") or Settings().data_dir)
+    given = {name: (_option_name(name, value, sections), value) for name, value in options.items() if value is not None}
+    from_environment = dict(_environment(environ, sections))
+    named = given.get("data_dir") or from_environment.get("data_dir")
+    data_dir = Path(named[1] if named else Settings().data_dir).expanduser()
+    file = next((path for path in (data_dir / FILE, cwd / FILE) if path.is_file()), None)
+    from_file = dict(_file(file, sections, ignored)) if file is not None else {}
+    origins: dict[str, str] = {}
     merged: dict[str, Any] = {}
     found: dict[str, dict[str, Any]] = {name: {} for name in sections}
-    file = next((path for path in (data_dir / FILE, cwd / FILE) if path.is_file()), None)
-    for source in (_file(file, sections) if file is not None else {}, from_environment, given):
-        for name, value in source.items():
-            section, _, key = name.rpartition(".")
-            if section:
-                found.setdefault(section, {})[key] = value
-            else:
-                merged[name] = value
-    settings = _validated(Settings, {**merged, "sections": found}, file.name if file is not None else "settings")
-    for name, model in sections.items():
-        settings.section(name, model)
-    return settings
+    for name, (origin, value) in {**from_file, **from_environment, **given}.items():
+        origins[name] = origin
+        section, _, key = name.rpartition(".")
+        if section:
+            found.setdefault(section, {})[key] = value
+        else:
+            merged[name] = value
+    for section, model in sections.items():
+        _validated(model, found[section], origins, section)
+    return _validated(Settings, {**merged, "sections": found}, origins)
 
 
-def _environment(environ: Mapping[str, str], sections: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+Sourced = tuple[str, tuple[str, Any]]  # name of a field, and where its value stands and what it is
+
+
+def _environment(environ: Mapping[str, str], sections: Mapping[str, type[BaseModel]]) -> Iterable[Sourced]:
     for variable, value in environ.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or not value:  # compose files set empty ones
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name == "no_auth":
-            found["auth"] = value.lower() not in ("1", "true", "yes")
+            yield "auth", (variable, not _truth(variable, value))
         elif name in Settings.model_fields and name != "sections":
-            is_list = name in ("allowed_origins", "disabled_plugins")
-            found[name] = tuple(part.strip() for part in value.split(",") if part.strip()) if is_list else value
+            is_list = get_origin(Settings.model_fields[name].annotation) is tuple
+            parts = tuple(part.strip() for part in value.split(",") if part.strip())
+            yield name, (variable, parts if is_list else value)
         for section, model in sections.items():
-            for field, declared in model.model_fields.items():
-                extra = declared.json_schema_extra if isinstance(declared.json_schema_extra, dict) else {}
-                option = str(extra.get("option", "")).lstrip("-").replace("-", "_")
+            for field in model.model_fields:
+                option = (option_of(model, field) or "").lstrip("-").replace("-", "_")
                 if name in (f"{section}_{field}", option):
-                    found[f"{section}.{field}"] = value
-    return found
+                    yield f"{section}.{field}", (variable, value)
 
 
-def _file(path: Path, sections: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+def _file(path: Path, sections: Mapping[str, type[BaseModel]], ignored: Collection[str]) -> Iterable[Sourced]:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}.") from error
-    found: dict[str, Any] = {}
+    keys = Settings.model_fields.keys() - {"sections"} | {"no_auth"}
     for name, value in content.items():
         if name == "no_auth":
-            found["auth"] = not value
+            yield "auth", (f"{path}: no_auth", not _truth(f"{path}: no_auth", value))
         elif isinstance(value, dict):
-            if name not in sections:
+            if name in sections:
+                fields = sections[name].model_fields
+                for key, inner in value.items():
+                    if key not in fields:
+                        raise SettingsError(f"{path}: [{name}] has no key {key}.{_near(key, fields)}")
+                    yield f"{name}.{key}", (f"{path}: [{name}] {key}", inner)
+            elif name not in ignored:
                 raise SettingsError(f"{path}: there is no section [{name}].{_near(name, sections)}")
-            for key, inner in value.items():
-                if key not in sections[name].model_fields:
-                    raise SettingsError(f"{path}: [{name}] has no key {key}.{_near(key, sections[name].model_fields)}")
-                found[f"{name}.{key}"] = inner
-        elif name not in Settings.model_fields:
-            raise SettingsError(f"{path}: there is no key {name}.{_near(name, Settings.model_fields)}")
+        elif name not in keys:
+            raise SettingsError(f"{path}: there is no key {name}.{_near(name, keys)}")
         else:
-            found[name] = value
-    return found
+            yield name, (f"{path}: {name}", value)
 
 
-def _near(name: str, known: Mapping[str, object]) -> str:
+def option_of(model: type[BaseModel], field: str) -> str | None:
+    """The option of `enopax serve` that a field of a plugin's settings names, such as `--ssh-port`."""
+    extra = model.model_fields[field].json_schema_extra
+    option = extra.get("option") if isinstance(extra, dict) else None
+    return option if isinstance(option, str) else None
+
+
+def _option_name(name: str, value: Any, sections: Mapping[str, type[BaseModel]]) -> str:
+    section, _, field = name.rpartition(".")
+    if section in sections:
+        return option_of(sections[section], field) or name
+    return "--no-auth" if name == "auth" and value is False else f"--{name.replace('_', '-')}"
+
+
+def _truth(origin: str, value: object) -> bool:
+    word = str(value).lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise SettingsError(f"{origin}: this must be true or false.")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
     near = difflib.get_close_matches(name, known, 1)
-    return f" Did you mean {near[0]}?" if near else f" Known are {', '.join(sorted(known))}."
+    return f" Did you mean {near[0]}?" if near else f" Known are {', '.join(known)}." if known else ""
 
 
-def _validated(model: type[ModelT], values: Mapping[str, Any], where: str) -> ModelT:
+def _validated(model: type[ModelT], values: Mapping[str, Any], origins: Mapping[str, str], section: str = "") -> ModelT:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        near = _near(name, model.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise SettingsError(f"{where}: {name}: {first['msg']}.{near}") from error
+        key = str(first["loc"][0]) if first["loc"] else ""
+        name = f"{section}.{key}" if section else key
+        origin = origins.get(name) or (f"[{section}] {key}" if section else key)
+        near = _near(key, model.model_fields) if first["type"] == "extra_forbidden" else ""
+        raise SettingsError(f"{origin}: {first['msg']}.{near}") from error

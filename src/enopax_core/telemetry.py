@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _CONTEXT: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("enopax_log_context", default={})  # noqa: B039  # replaced, never changed
 
+NOISY = ("asyncio", "asyncssh", "git", "httpcore", "httpx", "uvicorn")  # they tell of each step; their warnings are kept
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 
@@ -35,23 +36,40 @@ class ContextFilter(logging.Filter):
         return True
 
 
-def configure_logging(level: str = "info", stream: TextIO | None = None) -> None:
-    """Write every record as one line of JSON. For processes that belong to Enopax alone."""
+class TextFormatter(logging.Formatter):
+    """For people at a terminal: time, level, message, and the bound ids."""
+
+    default_time_format = "%H:%M:%S"
+    default_msec_format = "%s.%03d"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        ids = "".join(f" {name}={getattr(record, f'{name}_id', value)}" for name, value in _CONTEXT.get().items())
+        return super().formatMessage(record) + ids
+
+
+def configure_logging(level: str = "info", stream: TextIO | None = None, format: str = "auto") -> None:
+    """Write every record, as one line of JSON or (`text`, or `auto` on a terminal) for people.
+
+    For processes that belong to Enopax alone: it replaces whatever was configured.
+    """
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(ContextFilter())
+    handler.setFormatter(TextFormatter() if format == "text" or (format == "auto" and stream.isatty()) else _json_formatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _json_formatter() -> logging.Formatter:
     from pythonjsonlogger.json import JsonFormatter  # costs 25 ms that embedders need not pay
 
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.addFilter(ContextFilter())
-    handler.setFormatter(
-        JsonFormatter(
-            "{levelname}{name}{message}",
-            style="{",
-            rename_fields={"levelname": "level", "name": "logger"},
-            timestamp="time",
-        )
+    return JsonFormatter(
+        "{levelname}{name}{message}", style="{", rename_fields={"levelname": "level", "name": "logger"}, timestamp="time"
     )
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("asyncio", "asyncssh", "git", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 class Metrics:

@@ -34,7 +34,7 @@ async def answer_to(call: Call, operation_id: str) -> Response:
     seconds, applied = call.wait()
     headers = {"Preference-Applied": applied} if applied else {}
     if seconds > 0 and call.core.ready:
-        await call.core.operations.wait(operation_id, seconds)
+        await call.core.operations.pause(operation_id, seconds)
 
     def read(transaction: Transaction) -> tuple[OperationRecord | None, ResourceRecord | None, OperationRecord | None]:
         operation = operations.get(transaction, operation_id)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points, version
 
 import click
 
-from enopax_core.errors import EnopaxError
+from enopax_core.errors import EnopaxError, StartupError
 
 OWN: Mapping[str, tuple[str, str]] = {
     "serve": ("enopax_core.cli.serve:command", "Run the server."),
@@ -21,7 +22,7 @@ class Commands(click.Group):
     """The core's commands and those of plugins, by name; loaded only when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*OWN, *_plugins()])
+        return sorted({*OWN, *_plugins()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in OWN:
@@ -29,10 +30,20 @@ class Commands(click.Group):
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
         entry = _plugins().get(cmd_name)
-        return None if entry is None else entry.load()
+        return None if entry is None else _loaded(entry)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), 1)
+            error.message += f" Did you mean {near[0]}?" if near else ""
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, OWN[name][1] if name in OWN else "A plugin's command.") for name in self.list_commands(ctx)]
+        rows = [(name, OWN[name][1] if name in OWN else _origin(_plugins()[name])) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -44,13 +55,39 @@ def group() -> None:
 
 
 def main() -> None:
-    """Entry point `enopax`. An error is one sentence on standard error and status 1."""
+    """Entry point `enopax`. An error is one sentence on standard error and a status other than 0."""
     try:
         group(prog_name="enopax")
-    except EnopaxError as error:
-        click.echo(f"enopax: {error.message}", err=True)
+    except Exception as error:
+        logging.getLogger(__name__).debug("The command failed.", exc_info=error)
+        click.echo(f"enopax: {sentence(error)}", err=True)
         raise SystemExit(1) from None
+
+
+def sentence(error: BaseException) -> str:
+    """What to tell the person at the terminal."""
+    while isinstance(error, BaseExceptionGroup):  # task groups wrap whatever is raised inside them
+        error = next((part for part in error.exceptions if isinstance(part, EnopaxError)), error.exceptions[0])
+    if isinstance(error, EnopaxError):
+        return error.message
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."
+    return f"Unexpected {type(error).__name__}: {' '.join(str(error).split())} (a bug; --log-level debug shows where)."
 
 
 def _plugins() -> Mapping[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"From {entry.dist.name}." if entry.dist is not None else "From a plugin."
+
+
+def _loaded(entry: EntryPoint) -> click.Command:
+    try:
+        command = entry.load()
+    except Exception as error:
+        raise StartupError(f"The command {entry.name} cannot be loaded from {entry.value}: {error}.") from error
+    if not isinstance(command, click.Command):
+        raise StartupError(f"The command {entry.name} ({entry.value}) is not a click command.")
+    return command

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from enopax_core.errors import SettingsError
-from enopax_core.settings import Settings, load_settings
+from enopax_core.settings import Settings, load_settings, option_of
+
+if TYPE_CHECKING:
+    from enopax_core.core.core import Core
+
+HURRY_SECONDS = 3.0  # a stop may take after it was asked for a second time
+
+
+class ServeCommand(click.Command):
+    """`serve` with the options of plugins; they are imported when the command is called or shows its help."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        if not self.params:
+            self.params = command_options()
+        return super().get_params(ctx)
 
 
 def command_options() -> list[click.Parameter]:
@@ -25,27 +39,32 @@ def command_options() -> list[click.Parameter]:
         click.Option(["--port"], type=int, help=f"{fields['port'].description} [3001]"),
         click.Option(["--no-auth"], is_flag=True, default=None, help="Ask for no API keys; on loopback only."),
         click.Option(["--grace"], type=float, help=f"{fields['grace'].description} [30]"),
-        click.Option(["--log-level"], help=f"{fields['log_level'].description} [info]"),
+        click.Option(["--log-level"], help="What is logged: debug, info, warning or error. [info]"),
+        click.Option(["--log-format"], type=click.Choice(["auto", "json", "text"]), help=fields["log_format"].description),
     ]
-    for section, model in plugin_sections().items():
+    taken = {name for option in options for name in option.opts}
+    for section, model in plugin_sections()[0].items():
         for name, field in model.model_fields.items():
-            option = _option(field)
-            if option is not None:
-                kind = int if field.annotation is int else str
-                help_text = f"{field.description} [{field.get_default()}]"
+            option = option_of(model, name)
+            if option is not None and option not in taken:  # two plugins: the first one has it, both their variables
+                taken.add(option)
+                kind = field.annotation if field.annotation in (int, float, bool) else str
+                default = field.get_default()
+                help_text = f"{field.description or ''}{f' [{default}]' if default is not None else ''}"
                 options.append(click.Option([option, f"{section}__{name}"], type=kind, help=help_text))
     return options
 
 
-def plugin_sections() -> dict[str, type[BaseModel]]:
-    """Settings models of the installed plugins, by section; a plugin that cannot be imported has none here."""
+def plugin_sections() -> tuple[dict[str, type[BaseModel]], list[str]]:
+    """Settings models of the installed plugins by section, and names of plugins that cannot be imported."""
     found: dict[str, type[BaseModel]] = {}
+    broken: list[str] = []
     for entry in entry_points(group="enopax"):
         try:
             found.update(getattr(entry.load(), "enopax_settings", {}))
-        except Exception:  # noqa: S112  # the registry reports it when the core is made
-            continue
-    return found
+        except Exception:  # the registry tells of it when the core is made
+            broken.append(entry.name)
+    return found, broken
 
 
 def serve(**options: Any) -> None:
@@ -54,62 +73,66 @@ def serve(**options: Any) -> None:
     Every option is also an environment variable (ENOPAX_PORT …) and a key of enopax.toml, which lies in the data
     directory, else in the working directory; options beat environment beats file.
     """
-    given = {name.replace("__", "."): value for name, value in options.items()}
-    if given.pop("no_auth", None):
-        given["auth"] = False
-    settings = load_settings(given, os.environ, Path.cwd(), plugin_sections())
-    if not settings.auth and not _is_loopback(settings.host):
-        raise SettingsError(f"--no-auth is for loopback only: {settings.host} can be reached from elsewhere.")
-    settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
+    settings = serve_settings(options, os.environ, Path.cwd())
 
     import uvloop
 
+    from enopax_core.telemetry import configure_logging
+
+    configure_logging(settings.log_level, format=settings.log_format)
     uvloop.run(_serve(settings))
+
+
+def serve_settings(options: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) -> Settings:
+    """What the server is to do. `options` as click gives them. Raises SettingsError."""
+    given = {name.replace("__", "."): value for name, value in options.items()}
+    if given.pop("no_auth", None):
+        given["auth"] = False
+    settings = load_settings(given, environ, cwd, *plugin_sections())
+    if not settings.auth and not _is_loopback(settings.host):
+        raise SettingsError(f"--no-auth is for loopback only: {settings.host} can be reached from elsewhere.")
+    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
 
 
 async def _serve(settings: Settings) -> None:
     from enopax_core.app import create_app
     from enopax_core.core.core import Core
     from enopax_core.server.announce import announce, withdraw
-    from enopax_core.server.run import listen, run
-    from enopax_core.telemetry import configure_logging
+    from enopax_core.server.protocol import Limits
+    from enopax_core.server.run import allow_open_files, listen, run, url_of
+    from enopax_core.server.stop import Deadline, Stop
 
-    configure_logging(settings.log_level)
+    open_files = allow_open_files()
     core = Core(settings)
     listener = listen(settings.host, settings.port)
-    port = listener.getsockname()[1]
-    url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
-    core.host.bound_url = url
+    core.host.bound_url = url = url_of(listener)
+    stop, deadline, is_ours = Stop(), Deadline(lambda: withdraw(settings.data_dir) if is_ours else None), False
 
     def ready() -> None:
-        announce(
-            settings.data_dir,
-            {
-                "url": url,
-                "pid": os.getpid(),
-                "version": version("enopax-core"),
-                "owner_key_file": str(core.owner_key_file),
-                **core.addresses,
-            },
-        )
-        click.echo(f"Enopax {version('enopax-core')} takes requests at {url}")
-        for name, address in core.addresses.items():
-            click.echo(f"  {name}: {address['host']}:{address['port']}")
-        click.echo(f"  owner's API key: {core.owner_key_file}")
-        sys.stdout.flush()
+        content = {"url": url, "pid": os.getpid(), "version": version("enopax-core"), "owner_key_file": str(core.owner_key_file)}
+        announce(settings.data_dir, {**content, **core.addresses})
+        _greet(core, url)
 
-    async with core:
-        app = create_app(core)
-        try:
-            await run(app, listener, ready=ready, drain=core.drain, grace=settings.grace)
-        finally:
+    with stop.on_signals(), deadline.after(stop, settings.grace, HURRY_SECONDS):
+        async with core:
+            is_ours = True  # the data directory is locked: what is announced there is ours, or of a server that was killed
             withdraw(settings.data_dir)
+            limits = Limits(connections=max(16, min(Limits().connections, open_files // 2)))
+            try:
+                await run(
+                    create_app(core), listener, ready=ready, drain=core.drain, grace=settings.grace, stop=stop, limits=limits
+                )
+            finally:
+                withdraw(settings.data_dir)
+                is_ours = False
 
 
-def _option(field: FieldInfo) -> str | None:
-    extra = field.json_schema_extra
-    option = extra.get("option") if isinstance(extra, dict) else None
-    return option if isinstance(option, str) else None
+def _greet(core: Core, url: str) -> None:
+    click.echo(f"Enopax {version('enopax-core')} takes requests at {url}")
+    for name, address in core.addresses.items():
+        click.echo(f"  {name}: {address['host']}:{address['port']}")
+    click.echo(f"  owner's API key: {core.owner_key_file}")
+    sys.stdout.flush()
 
 
 def _is_loopback(host: str) -> bool:
@@ -118,4 +141,4 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost" or (bool(host) and is_loopback(host))
 
 
-command = click.Command("serve", params=command_options(), callback=serve, help=serve.__doc__)
+command = ServeCommand("serve", callback=serve, help=serve.__doc__)

@@ -23,6 +23,7 @@ from enopax_core.core.keys import Keys
 from enopax_core.core.lock import DirectoryLock
 from enopax_core.core.operations import Operations
 from enopax_core.core.places import Places
+from enopax_core.core.recent import Recent
 from enopax_core.core.reseal import reseal
 from enopax_core.core.resources import Resources
 from enopax_core.core.schemas import Schemas
@@ -46,6 +47,8 @@ from enopax_core.telemetry import Metrics
 from enopax_core.vault import Vault
 
 log = logging.getLogger(__name__)
+PRINCIPAL_SECONDS = 1.0
+"""How long another server may go on with a credential that was revoked here."""
 
 
 class Core:
@@ -66,6 +69,8 @@ class Core:
         self.host.declare(self.governors.permissions())
         self.schemas = {known.endpoint: Schemas(known) for known in self.registry.providers}
         self.failures = Failures()
+        self._principals: Recent[Presented, Principal] = Recent(PRINCIPAL_SECONDS)
+        self.host.on_revoked(lambda _: self._principals.clear())
         self.feed = Feed()
         self._stack: contextlib.AsyncExitStack | None = None
         self._draining = False
@@ -244,7 +249,11 @@ class Core:
         Raises: Unauthenticated, TooManyRequests, NotOpen.
         """
         self._check_open()
-        return await self.failures.watched(presented, self.governors.authenticate)
+        principal = self._principals.get(presented)
+        if principal is None or (principal.expires_at is not None and principal.expires_at <= self.clock()):
+            principal = await self.failures.watched(presented, self.governors.authenticate)
+            self._principals.put(presented, principal)
+        return principal
 
     @property
     def owner_key_file(self) -> Path:

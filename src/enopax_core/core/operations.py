@@ -91,17 +91,20 @@ class Operations:
 
     async def wait(self, id: str, seconds: float) -> OperationRecord | None:
         """Wait until an operation has ended, at most so long; the operation as it then stands, None if it is gone."""
+        await self.pause(id, seconds)
+        return await self._ledger.read(partial(operations.get, id=id))
+
+    async def pause(self, id: str, seconds: float) -> None:
+        """Wait until an operation has ended, at most so long."""
         async with self._feed.end_of(id) as ended:
             with anyio.move_on_after(seconds):
-                while True:
-                    record = await self._ledger.read(partial(operations.get, id=id))
-                    if record is None or record.state.ended:
-                        return record
+                while not ended.is_set() and not self._feed.closing:
                     with anyio.move_on_after(POLL.total_seconds()):
                         await ended.wait()
-                    if self._feed.closing:
                         break
-        return await self._ledger.read(partial(operations.get, id=id))
+                    record = await self._ledger.read(partial(operations.get, id=id))
+                    if record is None or record.state.ended:
+                        return
 
     async def cancel(self, principal: Principal, id: str) -> OperationRecord:
         """Ask an operation to end early; a queued one ends at once. Raises NotFound, Forbidden, OperationEnded."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
+from enopax_core.core.recent import Recent
 from enopax_core.governors import Governors
 from enopax_core.records.place import Place
 
-KEPT = 10_000  # places in memory, some 300 bytes each
+SECONDS = 1.0
+"""How long a name may be out of date after another server has renamed it."""
 
 
 class Places:
@@ -15,24 +15,25 @@ class Places:
 
     def __init__(self, governors: Governors) -> None:
         self._governors = governors
-        self._known: OrderedDict[str, Place] = OrderedDict()
+        self._by_name: Recent[tuple[str, str | None], Place] = Recent(SECONDS)
+        self._by_id: Recent[str, Place] = Recent(SECONDS)
 
     async def resolve(self, organisation: str, project: str | None) -> Place:
         """The place of two display names; `new` where it does not exist yet."""
-        place = await self._governors.resolve(organisation, project)
-        return place or Place(organisation_id="", organisation=organisation, organisation_slug="", new=True)
+        place = self._by_name.get((organisation, project)) or await self._governors.resolve(organisation, project)
+        if place is None:
+            return Place(organisation_id="", organisation=organisation, organisation_slug="", new=True)
+        if not place.new:
+            self._by_name.put((organisation, project), place)
+        return place
 
     async def of(self, project: str) -> Place:
         """Names of a project by its id."""
-        if project not in self._known:
+        place = self._by_id.get(project)
+        if place is None:
             found = await self._governors.places([project])
-            if project not in found:
+            place = found.get(project)
+            if place is None:
                 return Place(organisation_id="", organisation="", organisation_slug="", project_id=project)
-            self._known[project] = found[project]
-            while len(self._known) > KEPT:
-                self._known.popitem(last=False)
-        return self._known[project]
-
-    def forget(self, project: str) -> None:
-        """A project was renamed."""
-        self._known.pop(project, None)
+            self._by_id.put(project, place)
+        return place

@@ -8,7 +8,7 @@ from functools import partial
 from enopax_core.core.operations import Operations
 from enopax_core.core.resources import Resources
 from enopax_core.errors import NotFound
-from enopax_core.events.feed import Feed, wait
+from enopax_core.events.feed import ENDS, Feed, wait
 from enopax_core.ledger import events
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.records.event import AuditEntry, Event
@@ -17,7 +17,6 @@ from enopax_core.records.principal import Permission, Principal
 
 PAGE = 200
 Query = Callable[[Transaction], list[Event]]
-ENDS = ("operation.succeeded", "operation.failed", "operation.cancelled")
 
 
 class Streams:

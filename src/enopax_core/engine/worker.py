@@ -18,7 +18,7 @@ from enopax_core.engine.effects import Effects, Ended
 from enopax_core.engine.execute import Executor
 from enopax_core.engine.journal import LedgerJournal
 from enopax_core.errors import Cancelled, EnopaxError, LeaseLost, PermanentError, TemporaryError, TimedOut
-from enopax_core.events.recorder import record_operation
+from enopax_core.events.recorder import record_operation, record_progress
 from enopax_core.ledger import operations, resources
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.records.operation import OperationRecord, Progress, State
@@ -69,7 +69,7 @@ class Worker:
         if self._closing or operation_id in self.held:
             return
         try:
-            claimed = await self._ledger.write(partial(self._claim, operation_id))
+            claimed = await self._ledger.write(partial(self._claim, operation_id), durable=False)
             if isinstance(claimed, datetime):
                 await self._dispatcher.publish(operation_id, claimed)
             elif claimed is not None:
@@ -99,7 +99,7 @@ class Worker:
             return [operations.renew(transaction, attempt.record, until) for attempt in attempts]
 
         try:
-            renewed = await self._ledger.write(renew_all)
+            renewed = await self._ledger.write(renew_all, durable=False)
         except Exception:
             log.exception("Leases could not be renewed.")
             for attempt in attempts:
@@ -126,14 +126,9 @@ class Worker:
             for attempt, progress in reports:
                 current = operations.fenced(transaction, attempt.record)
                 if current is not None:
-                    self._write_progress(transaction, current, progress)
+                    operations.save(transaction, record_progress(transaction, current, progress))
 
-        await self._ledger.write(write)
-
-    def _write_progress(self, transaction: Transaction, current: OperationRecord, reports: list[Progress]) -> OperationRecord:
-        for report in reports:
-            current = record_operation(transaction, replace(current, progress=report), progress=True)
-        return current
+        await self._ledger.write(write, durable=False)
 
     # ── One attempt ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -215,7 +210,7 @@ class Worker:
         current = operations.fenced(transaction, attempt.record)
         if current is None:
             return None
-        current = self._write_progress(transaction, current, attempt.unwritten())
+        current = record_progress(transaction, current, attempt.unwritten())
         if ended.state is State.QUEUED and current.cancel_requested:
             ended = Ended(state=State.CANCELLED, error=Cancelled())
         return self._effects.end(transaction, current, ended, ran_with)

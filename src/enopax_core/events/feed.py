@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import anyio
 
 from enopax_core.records.event import Event
+
+ENDS = frozenset({"operation.succeeded", "operation.failed", "operation.cancelled"})
+"""Types of events after which nothing follows, unless somebody asks for a retry."""
+REMEMBERED = 1000
 
 
 class Feed:
@@ -17,6 +22,7 @@ class Feed:
     def __init__(self) -> None:
         self._bells: set[asyncio.Event] = set()
         self._ends: dict[str, set[asyncio.Event]] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()  # the latest, for whoever begins to wait too late
         self.position = 0  # of the newest event seen
         self.closing = False  # the server stops: whoever waits answers with what there is
 
@@ -26,9 +32,14 @@ class Feed:
         for bell in self._bells:
             bell.set()
         for event in events:
-            if event.operation in self._ends and event.type.rpartition(".")[2] in ("succeeded", "failed", "cancelled"):
-                for end in self._ends[event.operation]:
+            if event.operation is not None and event.type in ENDS:
+                self._ended[event.operation] = None
+                for end in self._ends.get(event.operation, ()):
                     end.set()
+            elif event.operation is not None:
+                self._ended.pop(event.operation, None)  # it was tried again
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
 
     def close(self) -> None:
         """The server stops: wake everybody."""
@@ -48,8 +59,10 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def end_of(self, operation: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set once an operation has ended. Enter it before the operation can have ended."""
+        """An event that is set once an operation has ended, if it has not ended long ago."""
         end = asyncio.Event()
+        if operation in self._ended:
+            end.set()
         self._ends.setdefault(operation, set()).add(end)
         try:
             yield end

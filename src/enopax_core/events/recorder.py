@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from enopax_core.clock import rfc3339
 from enopax_core.ledger import events, operations
 from enopax_core.ledger.interface import Transaction
 from enopax_core.records.event import Event
-from enopax_core.records.operation import OperationRecord
+from enopax_core.records.operation import OperationRecord, Progress
 from enopax_core.records.resource import ResourceRecord
 
 
@@ -43,18 +43,31 @@ def progress_view(record: OperationRecord) -> dict[str, Any]:
     }
 
 
-def record_operation(transaction: Transaction, record: OperationRecord, *, progress: bool = False) -> OperationRecord:
+def record_operation(transaction: Transaction, record: OperationRecord) -> OperationRecord:
     """Write an operation (a new one is added) together with the event that says so."""
     record = replace(record, events=record.events + 1)
     if record.position == 0:
         record = operations.add(transaction, record)
     else:
         operations.save(transaction, record)
+    _add_event(transaction, record, record.state.value)
+    return record
+
+
+def record_progress(transaction: Transaction, record: OperationRecord, reports: Sequence[Progress]) -> OperationRecord:
+    """An event for each report. The operation itself is not written: whoever calls writes it with what else changed."""
+    for report in reports:
+        record = replace(record, progress=report, events=record.events + 1)
+        _add_event(transaction, record, "progress")
+    return record
+
+
+def _add_event(transaction: Transaction, record: OperationRecord, what: str) -> None:
     events.add(
         transaction,
         Event(
             id=new_id("ev"),
-            type=f"operation.{'progress' if progress else record.state.value}",
+            type=f"operation.{what}",
             operation=record.id,
             resource=record.resource,
             organisation=record.organisation,
@@ -64,7 +77,6 @@ def record_operation(transaction: Transaction, record: OperationRecord, *, progr
             data=operation_snapshot(record),
         ),
     )
-    return record
 
 
 def record_resource(transaction: Transaction, resource: ResourceRecord, what: str, data: Mapping[str, Any]) -> None:

@@ -44,8 +44,12 @@ class UniqueViolation(Exception):
 class Ledger(Protocol):
     """The database. `write` and `read` take plain functions; they may be run again, so they touch nothing else."""
 
-    async def write(self, function: Callable[[Transaction], T]) -> T:
-        """Run a function in a transaction; return once it is durable. What it raises rolls back and is raised here."""
+    async def write(self, function: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run a function in a transaction; return once it is durable. What it raises rolls back and is raised here.
+
+        With `durable=False` it survives a kill of the process at once, a power cut only with the next durable one: enough
+        for claims, heartbeats and progress, which a power cut voids anyway.
+        """
 
     async def read(self, function: Callable[[Transaction], T]) -> T:
         """Run a function on a consistent snapshot; it must not change anything."""

@@ -58,6 +58,7 @@ class Job(Generic[T]):
 
     function: Callable[[Transaction], T]
     future: asyncio.Future[T]
+    durable: bool
 
 
 class SqliteLedger:
@@ -93,12 +94,12 @@ class SqliteLedger:
         """See Ledger."""
         self._listeners.append(listener)
 
-    async def write(self, function: Callable[[Transaction], T]) -> T:
+    async def write(self, function: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """See Ledger."""
         if self._loop is None:
             raise NotOpen
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(Job(function, future))
+        self._jobs.put(Job(function, future, durable))
         return await asyncio.shield(future)  # cancelling the caller does not undo what is being committed
 
     async def read(self, function: Callable[[Transaction], T]) -> T:
@@ -170,6 +171,8 @@ class SqliteLedger:
         done: list[tuple[Job[Any], Any, BaseException | None]] = []
         events: list[Event] = []
         try:
+            # The log is synchronised in order: what is durable takes along what came before it.
+            connection.execute(f"PRAGMA synchronous={'FULL' if any(job.durable for job in jobs) else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             now = self._clock()
             for job in jobs:

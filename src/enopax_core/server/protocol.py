@@ -7,15 +7,17 @@ the application's business: it alone knows which bodies are streams.
 from __future__ import annotations
 
 import asyncio
-import json
+import enum
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from ipaddress import IPv4Address, ip_address
+from typing import Any, ClassVar, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-TITLES = {400: "Malformed request", 408: "Request took too long", 431: "Headers too large", 503: "Unavailable"}
+from enopax_core.server.problem import MEDIA_TYPE, problem_body
+from enopax_core.server.transport import LingeringTransport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +26,19 @@ class Limits:
 
     header_bytes: int = 32 * 1024
     header_seconds: float = 30.0  # from the connection, or the first byte of a later request, to the end of the headers
-    connections_per_address: int = 512
+    idle_seconds: float = 75.0  # between two requests
+    linger_seconds: float = 30.0  # for a client that still sends a body which is not wanted
+    connections_per_address: int = 512  # loopback excepted: a reverse proxy on this machine is not one client
     connections: int = 4096
+
+
+class Phase(enum.Enum):
+    """Which part of a request comes next."""
+
+    IDLE = enum.auto()
+    HEADERS = enum.auto()
+    BODY = enum.auto()
+    REFUSED = enum.auto()  # whatever comes is ignored
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -34,71 +47,125 @@ class LimitedProtocol(HttpToolsProtocol):
     limits: ClassVar[Limits] = Limits()
     per_address: ClassVar[Counter[str]] = Counter()
 
+    # ── The connection ────────────────────────────────────────────────────────────────────────────────────────────────
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
-        super().connection_made(transport)
+        self._phase = Phase.IDLE
         self._header_bytes = 0
-        self._in_headers = False
-        self._address = self.client[0] if self.client else ""
-        self.per_address[self._address] += 1
+        self._body_began = False
         self._timer: asyncio.TimerHandle | None = None
-        if (
-            self.per_address[self._address] > self.limits.connections_per_address
-            or len(self.connections) > self.limits.connections
-        ):
+        self._closer = LingeringTransport(
+            transport, loop=self.loop, still_sending=self._still_sending, seconds=self.limits.linger_seconds
+        )
+        super().connection_made(cast(asyncio.Transport, self._closer))
+        self._address = address_group(self.client[0] if self.client else "")
+        self.per_address[self._address] += 1
+        crowded = self._address and self.per_address[self._address] > self.limits.connections_per_address
+        if crowded or len(self.connections) > self.limits.connections:
             self._refuse(503, "Too many connections.")
         else:
             self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._unset_keepalive_if_required()
+        self._closer.lost()
         self.per_address[self._address] -= 1
         if self.per_address[self._address] <= 0:
             del self.per_address[self._address]
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """The server stops: a request in flight is answered, with no patience for what comes after it."""
+        self._closer.seconds = min(1.0, self._closer.seconds)
+        if self._busy and self._phase is not Phase.REFUSED:
+            self.cycle.keep_alive = False
+        elif not self._busy:
+            self._closer.end()
+
+    # ── What comes in ─────────────────────────────────────────────────────────────────────────────────────────────────
+
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._phase is Phase.REFUSED:
             return
-        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+        self._unset_keepalive_if_required()
+        if self._timer is None and not self._busy:
             self._start_timer()
-        if self._waits_for_headers:
+        if self._phase is not Phase.BODY:
             self._header_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # no protocol is upgraded to: the request is answered as it stands
-        except (httptools.HttpParserError, ValueError, UnicodeError):
+        except httptools.HttpParserUpgrade as upgrade:
+            # Some clients offer HTTP/2 with their first request (Java's by default). It is answered as it stands, but
+            # the parser would refuse whatever follows on the connection, so the next request gets a new one.
+            self._new_parser()
+            if rest := data[upgrade.args[0] :]:
+                self.data_received(rest)
+            return
+        except (httptools.HttpParserError, ValueError):
             self._refuse(400, "This is not a valid HTTP request.")
             return
-        if self._waits_for_headers and self._header_bytes > self.limits.header_bytes:
-            self._refuse(431, f"Headers may have {self.limits.header_bytes} bytes.")
+        if self._phase is Phase.HEADERS and self._header_bytes > self.limits.header_bytes:
+            self._refuse(431, self._too_large)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_headers = True
+        if self._phase is not Phase.REFUSED:
+            self._phase = Phase.HEADERS
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
+        if self._phase is Phase.REFUSED:
+            return
         self._stop_timer()
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         self._header_bytes = 0
-        if size > self.limits.header_bytes:
-            self._refuse(431, f"Headers may have {self.limits.header_bytes} bytes.")
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self.limits.header_bytes:
+            self._refuse(431, self._too_large)
             return
         super().on_headers_complete()
+        self._phase = Phase.BODY
+        self._body_began = False
 
     def on_body(self, body: bytes) -> None:
-        if not self.transport.is_closing():
+        if self._phase is Phase.BODY:
+            self._body_began = True
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if not self.transport.is_closing():
-            super().on_message_complete()
+        if self._phase is not Phase.BODY:
+            return
+        self._phase = Phase.IDLE
+        super().on_message_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():  # answered before the body had come
+            self._stop_timer()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing() or self._busy or self._phase is Phase.IDLE:
+            return
+        if self._phase is Phase.BODY and self.expect_100_continue and not self._body_began:
+            self.transport.close()  # the client may send the body or not: what follows could not be understood
+        elif self._timer is None:
+            self._start_timer()  # for the rest of the body, which is discarded, or of the next request's headers
+
+    # ── Limits ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def _waits_for_headers(self) -> bool:
-        return self._in_headers or self._timer is not None
+    def _busy(self) -> bool:
+        """A request has been understood and its answer is not complete."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _too_large(self) -> str:
+        return f"Headers may have {self.limits.header_bytes} bytes."
+
+    def _still_sending(self) -> bool:
+        return self._phase is not Phase.IDLE
+
+    def _new_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.limits.header_seconds, self._too_slow)
@@ -110,28 +177,41 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._timer = None
-        if self._in_headers:
-            self._refuse(408, f"The headers were not complete after {self.limits.header_seconds:.0f} s.")
-        else:
-            self.transport.close()
+        if self._phase is Phase.HEADERS:
+            self._refuse(408, f"The headers were not complete after {self.limits.header_seconds:g} s.")
+        self._closer.end()  # a client that is slow or silent is not waited for
 
     def _refuse(self, status: int, message: str) -> None:
+        """Answer for the request that is coming in, as far as the connection still allows it, and end the connection."""
         self._stop_timer()
         if self.transport.is_closing():
             return
-        body = json.dumps(
-            {
-                "type": "about:blank",
-                "title": TITLES[status],
-                "status": status,
-                "detail": message,
-                "success": False,
-                "error": message,
-            }
-        ).encode()
-        head = b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[status] + head + body)
+        in_body, busy = self._phase is Phase.BODY, self._busy
+        self._phase = Phase.REFUSED
+        if busy and not in_body:
+            self.cycle.keep_alive = False  # the answers to earlier requests come first, and are the last
+            return
+        if in_body:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not in_body or (busy and not self.cycle.response_started and not self.pipeline):
+            body = problem_body(status, message)
+            head = b"content-type: %s\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % (MEDIA_TYPE, len(body))
+            self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
+
+
+def address_group(address: str) -> str:
+    """Whom an address counts for: a network of 64 bits with IPv6, as one client has a whole one; empty for this machine."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if not isinstance(found, IPv4Address):
+        if found.ipv4_mapped is None:
+            return "" if found.is_loopback else found.exploded[:19]
+        found = found.ipv4_mapped
+    return "" if found.is_loopback else str(found)
 
 
 def protocol_class(limits: Limits) -> type[LimitedProtocol]:

@@ -1,42 +1,62 @@
-"""Listens, announces, drains and stops: the life of the server process."""
+"""Listens, serves, drains and stops: the life of the server process."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import signal
+import resource
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import uvicorn
 
 from enopax_core.errors import StartupError
+from enopax_core.server.limits import AsgiApp, Requests
 from enopax_core.server.protocol import Limits, protocol_class
+from enopax_core.server.stop import Stop
 
-log = logging.getLogger(__name__)
-AsgiApp = Callable[..., Any]
 DRAIN_SECONDS = 1.0  # it still listens so long after readiness fell, so that load balancers notice
-IDLE_SECONDS = 75
+CLOSE_SECONDS = 3.0  # of the grace, kept for closing what the application holds
+OPEN_FILES = 65_536
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 picks a free one. Raises StartupError with one sentence."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StartupError(f"Cannot listen on {host} port {port}: {error.strerror or error}.") from error
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind(address)
         listener.listen(2048)
     except OSError as error:
+        listener.close()
         raise StartupError(f"Cannot listen on {host} port {port}: {error.strerror or error}.") from error
     listener.setblocking(False)
     return listener
 
 
+def url_of(listener: socket.socket) -> str:
+    """Where a listener is reached from this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared with, not listened on
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def allow_open_files() -> int:
+    """Raise the soft limit of open files as far as the hard one allows, for connections and Git's pipes; what it is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft if soft != resource.RLIM_INFINITY else OPEN_FILES
+
+
 class Runner(uvicorn.Server):
-    """uvicorn without its signal handling: ours drains first."""
+    """uvicorn without its signal handling, which neither drains first nor leaves exit status 0."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # a generator of None, as uvicorn's own
@@ -50,49 +70,63 @@ async def run(
     ready: Callable[[], Awaitable[None] | None],
     drain: Callable[[], None],
     grace: float,
+    stop: Stop | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then readiness falls, requests in flight are answered, all within `grace` seconds.
+    """Serve until `stop` is asked for; then readiness falls, requests in flight are answered, all within `grace` seconds.
 
-    `ready` is called once it takes requests, `drain` when a stop begins. The application's lifespan is somebody else's.
+    `ready` is called once it takes requests, `drain` when a stop begins. Without `stop`, SIGTERM and SIGINT ask. The
+    application's lifespan is somebody else's, who has opened it before and closes it after.
     """
+    if stop is None:
+        stop = Stop()
+        with stop.on_signals():
+            await run(app, listener, ready=ready, drain=drain, grace=grace, stop=stop, limits=limits)
+        return
+    limits = limits or Limits()
+    draining = min(DRAIN_SECONDS, grace / 4)
     config = uvicorn.Config(
-        app,
-        http=protocol_class(limits or Limits()),
+        Requests(app, silence=limits.idle_seconds),
+        http=protocol_class(limits),
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=max(1, int(grace - DRAIN_SECONDS - 7)),
+        timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # given to call_later as it is
+        timeout_graceful_shutdown=max(1, int(grace - draining - CLOSE_SECONDS)),
     )
     server = Runner(config)
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-
-    def stop() -> None:
-        if stopping.is_set():
-            server.force_exit = True
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn offers no event
+        await asyncio.sleep(0.002)
+    stopped = asyncio.create_task(stop.asked.wait())
     try:
-        while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn offers no event
-            await asyncio.sleep(0.005)
-        if server.started:
+        if server.started and not stop.asked.is_set():
             announced = ready()
             if announced is not None:
                 await announced
-        stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
         drain()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(DRAIN_SECONDS if not server.force_exit else 0)
-        server.should_exit = True
-        await serving
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.hurry.wait(), draining)
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+        stopped.cancel()
+        await _end(server, serving, stop)
+
+
+async def _end(server: Runner, serving: asyncio.Task[None], stop: Stop) -> None:
+    server.should_exit = True
+    hurrying = asyncio.create_task(stop.hurry.wait())
+    await asyncio.wait({serving, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    server.force_exit = hurrying.done()
+    hurrying.cancel()
+    await serving
+    tasks = set(server.server_state.tasks)
+    if server.force_exit:
+        for task in tasks:
+            task.cancel()
+    if tasks:  # uvicorn cancels them and looks away; they still answer 503
+        await asyncio.wait(tasks, timeout=1)
+    for connection in list(server.server_state.connections):
+        connection.transport.close()

@@ -50,10 +50,12 @@ class Store:
         draft = self._new / f"{id}.{secrets.token_hex(4)}"
         for folder in FOLDERS:
             (draft / folder).mkdir(parents=True, mode=0o700)
-        for name, text in (("HEAD", _head(branch)), ("config", CONFIG), ("description", description + "\n")):
-            _write(draft / name, text)
-        for folder in ("refs", "objects", ""):
-            _sync(draft / folder)
+        files = {"HEAD": _head(branch), "config": CONFIG, **({"description": description + "\n"} if description else {})}
+        for name, text in files.items():
+            (draft / name).write_text(text, "utf-8")
+        # All at the end: the file system commits everything with the first, and the others find nothing to do.
+        for name in (*files, "refs", "objects", ""):
+            _sync(draft / name)
         draft.rename(self.path(id))
         _sync(self._live)
 
@@ -61,9 +63,10 @@ class Store:
         """Take over default branch and description, each in one step."""
         for name, text in (("HEAD", _head(branch)), ("description", description + "\n")):
             target = self.path(id) / name
-            if not target.exists() or target.read_text("utf-8") != text:
+            if (target.read_text("utf-8") if target.exists() else "\n") != text:
                 draft = target.with_name(f"{name}.{secrets.token_hex(4)}")
-                _write(draft, text)
+                draft.write_text(text, "utf-8")
+                _sync(draft)
                 draft.rename(target)
                 _sync(target.parent)
 
@@ -132,15 +135,9 @@ def _sizes(folder: Path) -> Iterator[int]:
         return
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    """Make a file or directory durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
