@@ -45,7 +45,7 @@ class TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+    def formatMessage(self, record: logging.LogRecord) -> str:
         ids = "".join(f" {name}={getattr(record, f'{name}_id', value)}" for name, value in _CONTEXT.get().items())
         return super().formatMessage(record) + ids
 

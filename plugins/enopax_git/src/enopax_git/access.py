@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
@@ -78,21 +75,6 @@ class Gate:
         if place is None:
             return None
         return await self._host.resources.find(ENDPOINT, place.project_id, name)
-
-
-def fingerprint(public_key: str) -> str | None:
-    """SHA-256 fingerprint of an OpenSSH public key line, as `ssh-keygen -l` shows it; None: it is none."""
-    parts = public_key.split()
-    try:
-        blob = base64.b64decode(parts[1], validate=True)
-    except (IndexError, binascii.Error, ValueError):
-        return None
-    return fingerprint_of(blob)
-
-
-def fingerprint_of(blob: bytes) -> str:
-    """SHA-256 fingerprint of a public key's blob."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 async def principal_of_key(host: Host, fingerprint: str) -> Principal | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncssh
 
-from enopax_git.access import fingerprint_of
+from enopax_git.fingerprints import fingerprint_of
 from enopax_git.processes import PROTOCOL, parse_ssh
 from enopax_git.sshd.channel import Channel
 
