@@ -1,0 +1,383 @@
+"""The limits of connections and headers, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from enopax_core.server import protocol
+from enopax_core.server.protocol import Limits, address_group
+from enopax_core.server.run import listen, run
+from enopax_core.server.stop import Stop
+
+pytestmark = pytest.mark.anyio
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """`/echo` answers with the body, `/refuse` with 401 and `/large` with 413 before the body is read."""
+    status, body, headers = 200, scope["path"].encode(), []
+    if scope["path"] == "/echo":
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body, more = body + message["body"], message["more_body"]
+    elif scope["path"] == "/refuse":
+        status, body = 401, b"no"
+    elif scope["path"] == "/large":
+        status, body, headers = 413, b"too large", [(b"connection", b"close")]
+    elif scope["path"] == "/slow":
+        await asyncio.sleep(0.3)
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Client:
+    """A connection that sends exactly what a test says."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> Answer:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
+        return Answer(int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers["content-length"])))
+
+    async def problem(self) -> dict[str, Any]:
+        answer = await self.answer()
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem: dict[str, Any] = json.loads(answer.body)
+        assert problem["status"] == answer.status
+        assert problem["success"] is False
+        assert problem["error"] == problem["detail"]
+        assert problem.keys() == {"type", "title", "status", "detail", "success", "error"}
+        return problem
+
+    async def ended(self) -> bool:
+        """Wait for the server to end the connection; whether it said nothing more."""
+        return await self.reader.read() == b""
+
+
+@dataclass
+class Server:
+    port: int
+    clients: list[Client]
+
+    async def connect(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
+
+
+@contextlib.asynccontextmanager
+async def serving(**limits: Any) -> AsyncIterator[Server]:
+    listener, stop, ready = listen("127.0.0.1", 0), Stop(), asyncio.Event()
+    server = Server(listener.getsockname()[1], [])
+    running = asyncio.create_task(
+        run(app, listener, ready=ready.set, drain=lambda: None, grace=5, stop=stop, limits=Limits(**limits))
+    )
+    await ready.wait()
+    try:
+        yield server
+    finally:
+        for client in server.clients:
+            client.writer.close()
+        stop.ask()
+        stop.ask()
+        await running
+
+
+# ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_connection_that_says_nothing_is_cut() -> None:
+    async with serving(header_seconds=0.1) as server:
+        assert await (await server.connect()).ended()
+
+
+async def test_headers_that_never_end_are_answered_with_408_and_cut() -> None:
+    async with serving(header_seconds=0.2) as server:
+        client = await server.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert (await client.problem())["title"] == "Request took too long"
+        assert await client.ended()
+
+
+async def test_headers_that_come_byte_by_byte_are_cut_as_well() -> None:
+    async with serving(header_seconds=0.3) as server:
+        client = await server.connect()
+        dripping = asyncio.create_task(drip(client))
+        assert (await client.problem())["status"] == 408
+        dripping.cancel()
+
+
+async def drip(client: Client) -> None:
+    await client.send(b"GET / HTTP/1.1\r\nHost: ")
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await client.send(b"x")
+            await asyncio.sleep(0.02)
+
+
+async def test_the_headers_of_a_second_request_have_their_own_time() -> None:
+    async with serving(header_seconds=0.3) as server:
+        client = await server.connect()
+        await client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).body == b"/a"
+        await client.send(b"GET /b HTTP/1.1\r\n")
+        assert (await client.problem())["status"] == 408
+
+
+async def test_a_connection_idle_between_requests_is_cut_without_a_word() -> None:
+    async with serving(header_seconds=30, idle_seconds=0.2) as server:
+        client = await server.connect()
+        await client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).status == 200
+        assert await client.ended()
+
+
+async def test_blank_lines_do_not_keep_a_connection_open() -> None:
+    async with serving(header_seconds=0.3) as server:
+        client = await server.connect()
+        blank = asyncio.create_task(blank_lines(client))
+        assert await client.ended()
+        blank.cancel()
+
+
+async def blank_lines(client: Client) -> None:
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await client.send(b"\r\n")
+            await asyncio.sleep(0.02)
+
+
+async def test_a_body_of_which_nothing_comes_is_answered_with_408() -> None:
+    async with serving(idle_seconds=0.2) as server:
+        client = await server.connect()
+        await client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        assert (await client.problem())["status"] == 408
+        assert await client.ended()
+
+
+async def test_a_body_may_take_long_as_long_as_it_moves() -> None:
+    async with serving(idle_seconds=0.5, header_seconds=0.2) as server:
+        client = await server.connect()
+        await client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            await client.send(b"x")
+        assert (await client.answer()).body == b"x" * 10
+
+
+# ── Size ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_headers_of_more_than_32_kib_are_answered_with_431() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * 33_000 + b"\r\n\r\n")
+        assert (await client.problem())["title"] == "Headers too large"
+        assert await client.ended()
+
+
+async def test_headers_are_refused_before_they_end() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Many: y\r\n" * 4_000)
+        assert (await client.problem())["status"] == 431
+
+
+async def test_a_long_address_counts_as_headers() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"GET /" + b"x" * 40_000)
+        assert (await client.problem())["status"] == 431
+
+
+async def test_headers_of_30_kib_are_fine_and_a_body_is_no_header() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for _ in range(2):
+            await client.send(
+                b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * 30_000 + b"\r\nContent-Length: 300000\r\n\r\n"
+            )
+            await client.send(b"y" * 300_000)
+            assert len((await client.answer()).body) == 300_000
+
+
+async def test_a_client_that_sends_on_still_reads_why_its_body_is_refused() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
+        for _ in range(20):  # without patience the connection is reset in here, and the answer lost
+            await client.send(b"x" * 1_000_000)
+        assert (await client.answer()).status == 413
+        assert await client.ended()
+
+
+async def test_a_body_that_comes_after_its_answer_is_discarded_and_the_connection_goes_on() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
+        assert (await client.answer()).status == 401
+        await client.send(b"x" * 500_000)
+        await client.send(b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).body == b"/next"
+
+
+async def test_a_body_that_never_ends_after_its_answer_is_cut() -> None:
+    async with serving(header_seconds=0.2) as server:
+        client = await server.connect()
+        await client.send(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
+        assert (await client.answer()).status == 401
+        await client.send(b"x")
+        assert await client.ended()
+
+
+async def test_a_body_that_was_only_offered_does_not_become_the_next_request() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"POST /refuse HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        assert (await client.answer()).status == 401
+        assert await client.ended()
+
+
+# ── Form ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: one\r\n\r\n",
+        b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["tls", "garbage", "no-colon", "not-ascii", "smuggling", "length", "connect"],
+)
+async def test_what_is_not_http_is_answered_with_400(request_bytes: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(request_bytes)
+        assert (await client.problem())["title"] == "Malformed request"
+        assert await client.ended()
+
+
+async def test_a_malformed_chunk_ends_the_request_with_400() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await client.send(b"nonsense\r\n")
+        assert (await client.problem())["status"] == 400
+
+
+async def test_a_malformed_second_request_does_not_disturb_the_answer_to_the_first() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n")
+        assert (await client.answer()).body == b"/slow"
+        assert await client.ended()
+
+
+async def test_requests_sent_at_once_are_answered_in_order() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"".join(b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in (b"slow", b"b", b"c")))
+        assert [(await client.answer()).body for _ in range(3)] == [b"/slow", b"/b", b"/c"]
+
+
+async def test_a_client_that_offers_http_2_is_answered_and_may_go_on() -> None:
+    """As Java's client does with its first request."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n"
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" + offer + b"\r\nfirst")
+        assert (await client.answer()).body == b"first"
+        await client.send(b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).body == b"/second"
+
+
+async def test_no_answer_says_what_the_server_is_made_of() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        good = await client.answer()
+        await client.send(b"GARBAGE\r\n\r\n")
+        bad = await client.answer()
+        assert "server" not in good.headers | bad.headers
+        assert b"uvicorn" not in good.body + bad.body
+
+
+# ── Number ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_more_connections_than_the_server_takes_are_refused_with_503() -> None:
+    async with serving(connections=2) as server:
+        kept = [await server.connect() for _ in range(2)]
+        assert (await (await server.connect()).problem())["status"] == 503
+        kept[0].writer.close()
+        await kept[0].writer.wait_closed()
+        await kept[1].send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await kept[1].answer()).status == 200
+
+
+async def test_one_address_may_not_have_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "address_group", lambda address: address)  # tests come from loopback alone
+    async with serving(connections_per_address=1) as server:
+        first = await server.connect()
+        assert (await (await server.connect()).problem())["detail"] == "Too many connections."
+        await first.send(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await first.answer()).status == 200
+        assert await first.ended()
+        again = await server.connect()
+        await again.send(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await again.answer()).body == b"/b"
+
+
+async def test_this_machine_may_have_any_number_of_connections() -> None:
+    async with serving(connections_per_address=1) as server:
+        for client in [await server.connect() for _ in range(5)]:
+            await client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002"),
+        ("fe80::1%eth0", "fe80:0000:0000:0000"),
+        ("127.0.0.1", ""),
+        ("::1", ""),
+        ("::ffff:127.0.0.1", ""),
+        ("", ""),
+    ],
+)
+def test_addresses_count_by_who_owns_them(address: str, group: str) -> None:
+    assert address_group(address) == group
