@@ -311,15 +311,29 @@ async def test_requests_sent_at_once_are_answered_in_order() -> None:
         assert [(await client.answer()).body for _ in range(3)] == [b"/slow", b"/b", b"/c"]
 
 
-async def test_a_client_that_offers_http_2_is_answered_and_may_go_on() -> None:
-    """As Java's client does with its first request."""
+@pytest.mark.parametrize(
+    "framed",
+    [
+        b"Content-Length: 31\r\n%s\r\nGET /inside HTTP/1.1\r\nHost: x\r\n",
+        b"Transfer-Encoding: chunked\r\n%s\r\n1f\r\nGET /inside HTTP/1.1\r\nHost: x\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("pieces", [1, 2, 1000])
+async def test_a_client_that_offers_http_2_is_answered_and_may_go_on(framed: bytes, pieces: int) -> None:
+    """As Java's client does with its first request; its body is a body, even one that looks like a request."""
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n"
     async with serving() as server:
         client = await server.connect()
-        await client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" + offer + b"\r\nfirst")
-        assert (await client.answer()).body == b"first"
-        await client.send(b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n")
+        data = b"POST /echo HTTP/1.1\r\nHost: x\r\n" + framed % offer + b"GET /second HTTP/1.1\r\nHost: x\r\n" + offer + b"\r\n"
+        size = -(-len(data) // pieces)
+        for start in range(0, len(data), size):
+            await client.send(data[start : start + size])
+            await asyncio.sleep(0)
+        assert (await client.answer()).body == b"GET /inside HTTP/1.1\r\nHost: x\r\n"
         assert (await client.answer()).body == b"/second"
+        await client.send(b"GET /third HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).body == b"/third"
 
 
 async def test_no_answer_says_what_the_server_is_made_of() -> None:
@@ -350,7 +364,9 @@ async def test_one_address_may_not_have_all_connections(monkeypatch: pytest.Monk
     monkeypatch.setattr(protocol, "address_group", lambda address: address)  # tests come from loopback alone
     async with serving(connections_per_address=1) as server:
         first = await server.connect()
-        assert (await (await server.connect()).problem())["detail"] == "Too many connections."
+        second = await server.connect()
+        assert (await second.problem())["detail"] == "Too many connections."
+        assert await second.ended()
         await first.send(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert (await first.answer()).status == 200
         assert await first.ended()

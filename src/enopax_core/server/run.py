@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import resource
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 import uvicorn
 
 from enopax_core.errors import StartupError
-from enopax_core.server.limits import AsgiApp, Requests
-from enopax_core.server.protocol import Limits, protocol_class
+from enopax_core.server.protocol import LimitedProtocol, Limits, protocol_class
 from enopax_core.server.stop import Stop
 
+Message = MutableMapping[str, Any]
+AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 DRAIN_SECONDS = 1.0  # it still listens so long after readiness fell, so that load balancers notice
 CLOSE_SECONDS = 3.0  # of the grace, kept for closing what the application holds
 OPEN_FILES = 65_536
@@ -86,7 +88,7 @@ async def run(
     limits = limits or Limits()
     draining = min(DRAIN_SECONDS, grace / 4)
     config = uvicorn.Config(
-        Requests(app, silence=limits.idle_seconds),
+        _without_noise(app),
         http=protocol_class(limits),
         ws="none",
         lifespan="off",
@@ -94,7 +96,7 @@ async def run(
         log_config=None,
         server_header=False,
         timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # given to call_later as it is
-        timeout_graceful_shutdown=max(1, int(grace - draining - CLOSE_SECONDS)),
+        timeout_graceful_shutdown=int(grace) + 1,  # `_end` is there before
     )
     server = Runner(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -112,21 +114,32 @@ async def run(
             await asyncio.wait_for(stop.hurry.wait(), draining)
     finally:
         stopped.cancel()
-        await _end(server, serving, stop)
+        await _end(server, serving, stop, patience=max(grace / 4, grace - draining - CLOSE_SECONDS))
 
 
-async def _end(server: Runner, serving: asyncio.Task[None], stop: Stop) -> None:
+async def _end(server: Runner, serving: asyncio.Task[None], stop: Stop, patience: float) -> None:
+    """Close the listener, wait for requests in flight until told to hurry, and give up those that remain."""
     server.should_exit = True
     hurrying = asyncio.create_task(stop.hurry.wait())
-    await asyncio.wait({serving, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-    server.force_exit = hurrying.done()
+    await asyncio.wait({serving, hurrying}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
     hurrying.cancel()
-    await serving
-    tasks = set(server.server_state.tasks)
-    if server.force_exit:
-        for task in tasks:
-            task.cancel()
-    if tasks:  # uvicorn cancels them and looks away; they still answer 503
-        await asyncio.wait(tasks, timeout=1)
+    server.force_exit = True  # uvicorn would answer what it cancels with 500 in plain text
     for connection in list(server.server_state.connections):
-        connection.transport.close()
+        assert isinstance(connection, LimitedProtocol)  # noqa: S101  # as configured
+        connection.give_up()
+    tasks = set(server.server_state.tasks)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=1)
+    await serving
+
+
+def _without_noise(app: AsgiApp) -> AsgiApp:
+    async def quiet(
+        scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # by `_end` alone, which is no error to log
+            await app(scope, receive, send)
+
+    return quiet
