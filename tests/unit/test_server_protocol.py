@@ -22,10 +22,25 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
+heard: asyncio.Queue[str] = asyncio.Queue()
+
+
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/echo` answers with the body, `/refuse` with 401 and `/large` with 413 before the body is read."""
+    """`/echo` answers with the body, `/refuse` with 401 and `/large` with 413 before the body is read.
+
+    `/late` looks at the body late, `/stream` answers while it comes and puts what it heard last into `heard`.
+    """
     status, body, headers = 200, scope["path"].encode(), []
-    if scope["path"] == "/echo":
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (message := await receive())["type"] != "http.disconnect":
+            pass
+        heard.put_nowait(message["type"])
+        return
+    if scope["path"] == "/late":
+        await asyncio.sleep(0.4)
+    if scope["path"] in ("/echo", "/late"):
         body, more = b"", True
         while more:
             message = await receive()
@@ -189,6 +204,26 @@ async def test_a_body_may_take_long_as_long_as_it_moves() -> None:
             await asyncio.sleep(0.1)
             await client.send(b"x")
         assert (await client.answer()).body == b"x" * 10
+
+
+async def test_a_stream_that_falls_silent_ends_for_the_application_and_for_the_client() -> None:
+    async with serving(idle_seconds=0.2) as server:
+        client = await server.connect()
+        await client.send(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        assert await heard.get() == "http.disconnect"
+        assert (await client.reader.read()).endswith(b"\r\nbegun\r\n")  # cut off, as no last chunk says
+
+
+async def test_a_client_does_not_pay_for_an_application_that_takes_its_time() -> None:
+    async with serving(idle_seconds=0.1) as server:
+        waiting, sending = await server.connect(), await server.connect()
+        await waiting.send(b"POST /late HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        await sending.send(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
+        await sending.send(b"x" * 5_000_000)
+        assert await waiting.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await waiting.send(b"body")
+        assert (await waiting.answer()).body == b"body"
+        assert len((await sending.answer()).body) == 5_000_000
 
 
 # ── Size ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -61,4 +61,4 @@ def test_a_command_names_the_directory_behind_the_end_of_options() -> None:
     access = Access(resource="r", directory=Path("/r.git"), service="receive-pack", limit=100, used=40)
     line = command(access, Path("/hooks"))
     assert line[-2:] == ["--", "/r.git"]
-    assert "receive.maxInputSize=60" in line
+    assert f"receive.maxInputSize={60 + (1 << 20)}" in line

@@ -40,9 +40,18 @@ def command(access: Access, hooks: Path, *options: str) -> list[str]:
     settings = dict(CONFIG)
     settings["core.hooksPath"] = str(hooks)
     if access.limit is not None:
-        settings["receive.maxInputSize"] = str(max(1, access.limit - access.used))
+        settings["receive.maxInputSize"] = str(input_limit(access.limit, access.used))
     given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return ["git", *given, access.service, *options, "--", str(access.directory)]
+
+
+def input_limit(limit: int, used: int) -> int:
+    """Bytes after which Git cuts a push off, before it fills the disk.
+
+    More than there is room for: our hook refuses exactly, and says by how much. 0 would mean no limit to Git.
+    """
+    room = max(0, limit - used)
+    return room + min(max(room // 8, 1 << 20), 64 << 20)
 
 
 def environment(access: Access, protocol: str | None) -> dict[str, str]:
