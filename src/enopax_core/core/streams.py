@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 from enopax_core.core.operations import Operations
@@ -10,13 +10,14 @@ from enopax_core.core.resources import Resources
 from enopax_core.errors import NotFound
 from enopax_core.events.feed import ENDS, Feed, wait
 from enopax_core.ledger import events
-from enopax_core.ledger.interface import Ledger, Transaction
+from enopax_core.ledger.interface import Ledger
 from enopax_core.records.event import AuditEntry, Event
 from enopax_core.records.place import Place
 from enopax_core.records.principal import Permission, Principal
 
 PAGE = 200
-Query = Callable[[Transaction], list[Event]]
+Page = Callable[[int], Awaitable[list[Event]]]
+"""Gives the events behind a position."""
 
 
 class Streams:
@@ -39,21 +40,26 @@ class Streams:
             if not rest:
                 return None
 
-        def page(position: int) -> Query:
-            return partial(events.of_operation, operation=id, after=position, size=PAGE)
+        async def page(position: int) -> list[Event]:
+            return await self._ledger.read(partial(events.of_operation, operation=id, after=position, size=PAGE))
 
         return seen.place, self._follow(page, after, until_end=True)
 
     async def of_project(
         self, principal: Principal, organisation: str, project: str, after: int | None
     ) -> tuple[Place, AsyncIterator[Event | None]]:
-        """A project's events behind a position; None: from now on. Raises Forbidden."""
+        """A project's events behind a position; None: from now on. One that does not exist yet is waited for. Raises Forbidden."""
         place = await self._resources.place(principal, organisation, project, Permission.READ)
         if after is None:
             after = await self._ledger.read(events.last_position)
 
-        def page(position: int) -> Query:
-            return partial(events.of_project, project=place.project_id, after=position, size=PAGE)
+        async def page(position: int) -> list[Event]:
+            nonlocal place
+            if place.new:  # allowed or not, it is asked again: the project that came into being has an id of its own
+                place = await self._resources.place(principal, organisation, project, Permission.READ)
+            if place.new:
+                return []
+            return await self._ledger.read(partial(events.of_project, project=place.project_id, after=position, size=PAGE))
 
         return place, self._follow(page, after, until_end=False)
 
@@ -75,11 +81,11 @@ class Streams:
         )
         return place, found[:size], found[size - 1].position if len(found) > size else None
 
-    async def _follow(self, page: Callable[[int], Query], after: int, *, until_end: bool) -> AsyncIterator[Event | None]:
+    async def _follow(self, page: Page, after: int, *, until_end: bool) -> AsyncIterator[Event | None]:
         with self._feed.bell() as bell:
             while True:
                 bell.clear()
-                found = await self._ledger.read(page(after))
+                found = await page(after)
                 for event in found:
                     after = event.position
                     yield event
