@@ -9,6 +9,7 @@ import pytest
 from tests.integration.conftest import ASYNC, ORGANISATION, PLACE, PROJECT, WHERE, House
 
 from enopax_core.errors import PermanentError
+from enopax_core.records.operation import State
 
 pytestmark = pytest.mark.anyio
 
@@ -363,6 +364,32 @@ async def test_a_deleted_resource_stays_readable_and_frees_its_name_at_once(hous
     assert (back.status_code, back.json()["status"], "expiresAt" in back.json()) == (200, "active", False)
     assert (await house.owner.post(path + "/restore")).status_code == 409
     assert (await house.get(path + "/credentials"))["credentials"] == first["credentials"]
+
+
+async def test_a_change_of_a_resource_that_is_being_restored_waits_in_its_line(house: House) -> None:
+    made = await house.make()
+    path = f"/v1/shelf/{made['id']}"
+    await house.owner.delete(path)
+    gate = house.workshop.close("restore")
+    assert (await house.owner.post(path + "/restore", headers=ASYNC)).status_code == 202
+    changed = await house.owner.put(path, json={"boards": 7}, headers=ASYNC)
+    assert changed.status_code == 202
+    gate.set()
+    assert (await house.ended(changed.json()["operation"])).state is State.SUCCEEDED
+    assert house.workshop.built[made["id"]]["boards"] == 7
+
+
+async def test_what_waits_behind_a_restore_that_fails_is_cancelled(house: House) -> None:
+    made = await house.make()
+    path = f"/v1/shelf/{made['id']}"
+    await house.owner.delete(path)
+    gate = house.workshop.close("restore")
+    house.workshop.failures["restore"].append(PermanentError("The wood is rotten."))
+    await house.owner.post(path + "/restore", headers=ASYNC)
+    changed = await house.owner.put(path, json={"boards": 7}, headers=ASYNC)
+    gate.set()
+    assert (await house.ended(changed.json()["operation"])).state is State.CANCELLED
+    assert (await house.get(path))["status"] == "deleted"
 
 
 async def test_after_the_retention_nothing_is_there_for_any_method(house: House) -> None:

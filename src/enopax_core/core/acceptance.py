@@ -118,7 +118,7 @@ def current_of(transaction: Transaction, id: str, conditions: Conditions) -> Res
 
 def refuse_unless_changeable(current: ResourceRecord) -> None:
     """Raises Gone for what is deleted or on the way there, Suspended while there is a hold."""
-    if current.status is Status.DELETED or current.deleted_at is not None:
+    if current.status is Status.DELETED:  # one that is being restored is not: what is asked of it waits in its line
         raise Gone("The resource is deleted: restore it first.")
     if current.status is Status.DELETING:
         raise Gone("The resource is being deleted.")

@@ -48,6 +48,8 @@ class Effects:
         """End an attempt whose fence was checked in this transaction. Returns what to publish afterwards."""
         after = self._operation(transaction, current, ended)
         line = [other for other in operations.line(transaction, current.subject) if other.id != current.id]
+        if after.type == Kind.RESTORE and after.state in (State.FAILED, State.CANCELLED):
+            line = _without_changes(transaction, line)
         if current.resource is not None:
             before = resources.get(transaction, current.resource)
             if before is not None:
@@ -173,6 +175,12 @@ class Effects:
                     ),
                     keep=True,
                 )
+
+
+def _without_changes(transaction: Transaction, line: list[OperationRecord]) -> list[OperationRecord]:
+    """What was to change a resource that could not be restored is cancelled; deleting it goes on."""
+    cancel_queued(transaction, [waiting for waiting in line if waiting.type not in (Kind.DELETE, Kind.PURGE)])
+    return [waiting for waiting in line if waiting.type in (Kind.DELETE, Kind.PURGE)]
 
 
 def error_view(error: EnopaxError) -> dict[str, Any]:

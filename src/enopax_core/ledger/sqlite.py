@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -20,13 +21,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from enopax_core.clock import Clock, utc_now
-from enopax_core.errors import NotOpen, StartupError
+from enopax_core.errors import NotOpen, StartupError, Unavailable
 from enopax_core.ledger.interface import Row, Tables, Transaction, UniqueViolation
 from enopax_core.ledger.migrations import migrate
 from enopax_core.ledger.queries import CORE, load_queries
 from enopax_core.records.event import Event
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 READERS = 2  # a read takes some 30 µs and the interpreter lock lets one run at a time: more gain nothing
 LARGEST_BATCH = 64  # transactions in one commit: bounds how long the first of them waits for the last
 
@@ -181,6 +183,8 @@ class SqliteLedger:
                 try:
                     result = job.function(transaction)
                 except Exception as error:
+                    if not connection.in_transaction:  # a full disk or an I/O error: SQLite has rolled everything back
+                        raise
                     connection.execute("ROLLBACK TO job")
                     done.append((job, None, error))
                 else:
@@ -188,10 +192,11 @@ class SqliteLedger:
                     events.extend(transaction.events)
                 connection.execute("RELEASE job")
             connection.execute("COMMIT")
-        except sqlite3.Error as error:  # disk full, I/O error: nobody's change happened
+        except sqlite3.Error as error:  # nobody's change happened
+            log.error("The ledger cannot be written: %s (%s).", error, getattr(error, "sqlite_errorname", ""))
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            done, events = [(job, None, error) for job in jobs], []
+            done, events = [(job, None, Unavailable("The ledger cannot be written now: try again shortly.")) for job in jobs], []
         with contextlib.suppress(RuntimeError):  # the loop has closed: whoever waited is gone with it
             jobs[0].future.get_loop().call_soon_threadsafe(self._settle, done, events)
 

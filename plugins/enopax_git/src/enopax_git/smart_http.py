@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import fcntl
 import os
 import re
 import signal
@@ -21,6 +20,7 @@ from urllib.parse import parse_qs
 from enopax_core import Host, Presented, Principal
 from enopax_core.errors import EnopaxError, TooManyRequests
 from enopax_git.access import Gate, Refused
+from enopax_git.pipes import Pipe
 from enopax_git.processes import Access, Service, command, environment
 
 Scope = MutableMapping[str, Any]
@@ -28,7 +28,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ROUTE = re.compile(r"^/(?P<path>[^/]+/[^/]+/[^/]+?)(?:\.git)?/(?P<rest>info/refs|git-upload-pack|git-receive-pack)$")
 CHUNK = 256 << 10
-PIPE = 1 << 20
 REQUEST_BYTES = 64 << 20  # of an upload-pack request after inflating: haves and wants, no packs
 CHALLENGE = (b"www-authenticate", b'Basic realm="Enopax Git"')
 Finished = Callable[[str, str, bool, float], None]
@@ -112,23 +111,25 @@ class SmartHttp:
         options = ("--stateless-rpc", "--advertise-refs") if advertise else ("--stateless-rpc",)
         kind = "advertisement" if advertise else "result"
         began, ok = time.monotonic(), False
-        reading, writing = os.pipe()
-        with contextlib.suppress(OSError):  # larger pipes: fewer turns of the event loop
-            fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE)
-        git = subprocess.Popen(  # noqa: ASYNC220  # vfork and exec: 1 ms
-            ["nice", "-n", "5", *command(access, self._hooks, *options)],
-            env=environment(access, protocol),
-            stdin=subprocess.PIPE,
-            stdout=writing,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            bufsize=0,
-        )
-        os.close(writing)
-        self._transfers[git] = (principal, access)
-        feeding: asyncio.Task[None] | None = None
+        source, sink = Pipe.from_child(), Pipe.to_child()
         try:
-            feeding = asyncio.create_task(_feed(receive, git, headers, access.service))
+            git = subprocess.Popen(  # noqa: ASYNC220  # vfork and exec: 1 ms
+                ["nice", "-n", "5", *command(access, self._hooks, *options)],
+                env=environment(access, protocol),
+                stdin=sink.outer,
+                stdout=source.outer,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            source.close()
+            sink.close()
+            raise
+        source.close_outer()
+        sink.close_outer()
+        self._transfers[git] = (principal, access)
+        feeding = asyncio.create_task(_feed(receive, git, sink, headers, access.service))
+        try:
             await send(
                 {
                     "type": "http.response.start",
@@ -142,15 +143,17 @@ class SmartHttp:
             if advertise and not (protocol or "").startswith("version=2"):
                 line = f"# service=git-{access.service}\n".encode()
                 await send(_body(b"%04x" % (len(line) + 4) + line + b"0000"))
-            await _drain(reading, send)
+            while chunk := await source.read(CHUNK):
+                await send(_body(chunk))
             ok = await asyncio.to_thread(git.wait) == 0
             await send(_body(b"", more=False))
         finally:
             _kill(git)
-            if feeding is not None:
-                feeding.cancel()
-                with contextlib.suppress(asyncio.CancelledError, OSError, zlib.error, ValueError):
-                    await feeding
+            feeding.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError, zlib.error, ValueError):
+                await feeding
+            source.close()
+            sink.close()
             await asyncio.to_thread(git.wait)
             del self._transfers[git]
             if not advertise:
@@ -163,26 +166,8 @@ def _service(rest: str, query: bytes) -> Service | None:
     return "upload-pack" if asked == "git-upload-pack" else "receive-pack" if asked == "git-receive-pack" else None
 
 
-async def _drain(reading: int, send: Send) -> None:
-    """Everything that Git writes, with backpressure."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=PIPE)
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", buffering=0)
-    )
-    try:
-        while chunk := await reader.read(CHUNK):
-            await send(_body(chunk))
-    finally:
-        transport.close()
-
-
-async def _feed(receive: Receive, git: subprocess.Popen[bytes], headers: dict[str, str], service: Service) -> None:
+async def _feed(receive: Receive, git: subprocess.Popen[bytes], sink: Pipe, headers: dict[str, str], service: Service) -> None:
     """The request's body to Git, inflated if need be; a client that goes away takes Git along."""
-    loop = asyncio.get_running_loop()
-    assert git.stdin is not None  # noqa: S101  # opened as a pipe
-    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, git.stdin)
-    writer = asyncio.StreamWriter(transport, protocol, None, loop)
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if headers.get("content-encoding") in ("gzip", "x-gzip") else None
     seen = 0
     try:
@@ -201,16 +186,13 @@ async def _feed(receive: Receive, git: subprocess.Popen[bytes], headers: dict[st
                 if service == "upload-pack" and seen > REQUEST_BYTES:
                     _kill(git)
                     return
-                writer.write(part)
-                await writer.drain()
-        writer.close()
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        _kill(git)
+                await sink.write(part)
     except (OSError, zlib.error):
-        writer.close()  # Git has ended early, and says why itself; or what came was no gzip
-    finally:
-        transport.close()
+        pass  # Git has ended early, and says why itself; or what came was no gzip
+    sink.close()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    _kill(git)
 
 
 def _body(data: bytes, *, more: bool = True) -> dict[str, Any]:

@@ -152,6 +152,7 @@ class Sessions:
         self._running[session] = (git, process)
         status = -1
         try:
+            # The loop's pipe transports, which `pipes.py` warns of: safe here, as this process has no other thread.
             await process.redirect(stdin=git.stdin, stdout=git.stdout, stderr=git.stderr, bufsize=PACKET)
             closed = asyncio.ensure_future(process.channel.wait_closed())
             ended = asyncio.ensure_future(_end_of(git))
