@@ -48,7 +48,7 @@ class Streams:
     async def of_project(
         self, principal: Principal, organisation: str, project: str, after: int | None
     ) -> tuple[Place, AsyncIterator[Event | None]]:
-        """A project's events behind a position; None: from now on. One that does not exist yet is waited for. Raises Forbidden."""
+        """A project's events behind a position; None: from now on. One that is not there yet is waited for. Raises Forbidden."""
         place = await self._resources.place(principal, organisation, project, Permission.READ)
         if after is None:
             after = await self._ledger.read(events.last_position)
