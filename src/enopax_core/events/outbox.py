@@ -17,6 +17,7 @@ from enopax_core.records.event import Event
 log = logging.getLogger(__name__)
 PAGE = 200
 LONGEST_WAIT = 60.0  # seconds between tries of a consumer that fails
+GATHER = 0.02  # seconds: what happens at nearly the same time is read and remembered together, not event by event
 Consumer = Callable[[Event], Awaitable[None]]
 
 
@@ -39,13 +40,15 @@ class Outbox:
                 bell.clear()
                 page = await self._ledger.read(partial(events.everything, after=cursor.position, size=PAGE))
                 if not page:
-                    await wait(bell, LONGEST_WAIT)
+                    if await wait(bell, LONGEST_WAIT):
+                        await anyio.sleep(GATHER)
                     continue
                 done, error = await _consume(name, consumer, page)
                 failures = 0 if error is None else (cursor.failures if done == 0 else 0) + 1
                 position = page[done - 1].position if done else cursor.position
                 cursor = Cursor(consumer=name, position=position, failures=failures, error=error)
-                await self._ledger.write(partial(events.set_cursor, cursor=cursor))
+                # A power cut may take the cursor back: at least once is what was promised.
+                await self._ledger.write(partial(events.set_cursor, cursor=cursor), durable=False)
                 if error is not None:
                     await anyio.sleep(min(LONGEST_WAIT, 0.5 * 2 ** min(failures, 10)))
 
