@@ -16,7 +16,7 @@ CONFIG = """[core]
 \tfilemode = true
 \tbare = true
 """
-FOLDERS = ("objects/info", "objects/pack", "refs/heads", "refs/tags")
+FOLDERS = ("objects", "refs")  # with HEAD, what makes a directory a repository; Git makes the rest when it needs it
 LAST_PUSH = "enopax-last-push"
 
 
@@ -48,13 +48,14 @@ class Store:
             self.configure(id, branch, description)
             return
         draft = self._new / f"{id}.{secrets.token_hex(4)}"
+        draft.mkdir(mode=0o700)
         for folder in FOLDERS:
-            (draft / folder).mkdir(parents=True, mode=0o700)
+            (draft / folder).mkdir(mode=0o700)
         files = {"HEAD": _head(branch), "config": CONFIG, **({"description": description + "\n"} if description else {})}
         for name, text in files.items():
             (draft / name).write_text(text, "utf-8")
         # All at the end: the file system commits everything with the first, and the others find nothing to do.
-        for name in (*files, "refs", "objects", ""):
+        for name in (*files, ""):
             _sync(draft / name)
         draft.rename(self.path(id))
         _sync(self._live)
