@@ -27,7 +27,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ROUTE = re.compile(r"^/(?P<path>[^/]+/[^/]+/[^/]+?)(?:\.git)?/(?P<rest>info/refs|git-upload-pack|git-receive-pack)$")
-CHUNK = 256 << 10
+CHUNK = 64 << 10  # bytes a turn of the event loop: larger ones make the API's requests wait
 REQUEST_BYTES = 64 << 20  # of an upload-pack request after inflating: haves and wants, no packs
 CHALLENGE = (b"www-authenticate", b'Basic realm="Enopax Git"')
 Finished = Callable[[str, str, bool, float], None]
@@ -145,6 +145,7 @@ class SmartHttp:
                 await send(_body(b"%04x" % (len(line) + 4) + line + b"0000"))
             while chunk := await source.read(CHUNK):
                 await send(_body(chunk))
+                await asyncio.sleep(0)  # where pipe and socket are both ready, nobody else would get a turn
             ok = await asyncio.to_thread(git.wait) == 0
             await send(_body(b"", more=False))
         finally:
