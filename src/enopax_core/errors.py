@@ -186,6 +186,18 @@ class PermanentError(ProviderError):
     code = "provider-refused"
 
 
+class ServiceFailed(TemporaryError):
+    """A service did not come up."""
+
+    code = "service-failed"
+
+
+class RuntimeUnavailable(TemporaryError):
+    """What keeps services alive cannot be reached now."""
+
+    code = "runtime-unavailable"
+
+
 class Cancelled(ProviderError):
     """The operation was cancelled."""
 

@@ -31,8 +31,9 @@ from enopax_core.governors import Governors
 from enopax_core.hooks import Change
 from enopax_core.ledger import operations, resources
 from enopax_core.ledger.interface import Ledger, Transaction
-from enopax_core.provider.values import LogLine, Metric, Price
+from enopax_core.provider.values import Metric, Price
 from enopax_core.records.condition import Hold
+from enopax_core.records.log import LogLine
 from enopax_core.records.operation import Kind, OperationRecord, State
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import SYSTEM, Permission, Principal

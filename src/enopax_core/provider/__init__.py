@@ -7,7 +7,6 @@ from enopax_core.provider.endpoints import CustomEndpoint, Schedule, custom_endp
 from enopax_core.provider.spec import HOOKS, ProviderSpec, hookimpl
 from enopax_core.provider.values import (
     Action,
-    LogLine,
     Metric,
     Observed,
     Operation,
@@ -16,6 +15,7 @@ from enopax_core.provider.values import (
     Price,
     Resource,
 )
+from enopax_core.records.log import LogLine
 
 __all__ = [
     "HOOKS",

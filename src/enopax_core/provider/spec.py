@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 import pluggy
 
 from enopax_core.provider.endpoints import CustomEndpoint, Schedule
-from enopax_core.provider.values import Action, LogLine, Metric, Observed, Operation, Outcome, Resource
+from enopax_core.provider.values import Action, Metric, Observed, Operation, Outcome, Resource
+from enopax_core.records.log import LogLine
 
 ConfigT = TypeVar("ConfigT")
 hookspec, hookimpl = pluggy.HookspecMarker("enopax"), pluggy.HookimplMarker("enopax")

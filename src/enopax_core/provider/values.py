@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, JsonValue
@@ -115,14 +114,6 @@ class Metric(BaseModel, frozen=True):
     value: float
     unit: str
     help: str = ""
-
-
-class LogLine(BaseModel, frozen=True):
-    """One line of a backend's log."""
-
-    time: datetime
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    message: str
 
 
 class Action(BaseModel, frozen=True):
