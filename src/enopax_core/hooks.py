@@ -81,6 +81,19 @@ class Resources(Protocol):
         """Take a hold away; the resource resumes with the last one. Repeatable. Raises NotFound."""
 
 
+class Ports(Protocol):
+    """Ports of this machine for services. `owner` is a resource's id, or a service's (a spare that has no resource yet)."""
+
+    async def allocate(self, owner: str, name: str) -> int:
+        """The owner's port of this name: the one it has, or a new one that nothing listens on. Raises TemporaryError."""
+
+    async def of(self, owner: str) -> Mapping[str, int]:
+        """The owner's ports by name."""
+
+    async def release(self, owner: str, name: str | None = None) -> None:
+        """Give a port back, or all that the owner has; repeatable. It is given to nobody else for an hour."""
+
+
 class Host(Protocol):
     """What the core lends a plugin. Before `enopax_lifespan` only `settings`, `data_dir` and `clock` may be used."""
 
@@ -107,6 +120,10 @@ class Host(Protocol):
     @property
     def resources(self) -> Resources:
         """Use cases on resources."""
+
+    @property
+    def ports(self) -> Ports:
+        """Ports of this machine, for services."""
 
     @property
     def declared_permissions(self) -> Mapping[str, Collection[str]]:

@@ -13,6 +13,7 @@ import click
 from pydantic import BaseModel
 
 from enopax_core.errors import SettingsError
+from enopax_core.runtime.settings import RuntimeSettings
 from enopax_core.settings import Settings, load_settings, option_of
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def command_options() -> list[click.Parameter]:
 
 
 def plugin_sections() -> tuple[dict[str, type[BaseModel]], list[str]]:
-    """Settings models of the installed plugins by section, and names of plugins that cannot be imported."""
-    found: dict[str, type[BaseModel]] = {}
+    """Settings models by section, the core's and the installed plugins', and names of plugins that cannot be imported."""
+    found: dict[str, type[BaseModel]] = {"runtime": RuntimeSettings}
     broken: list[str] = []
     for entry in entry_points(group="enopax"):
         try:

@@ -23,6 +23,7 @@ from enopax_core.core.keys import Keys
 from enopax_core.core.lock import DirectoryLock
 from enopax_core.core.operations import Operations
 from enopax_core.core.places import Places
+from enopax_core.core.ports import Ports
 from enopax_core.core.recent import Recent
 from enopax_core.core.reseal import reseal
 from enopax_core.core.resources import Resources
@@ -42,6 +43,7 @@ from enopax_core.ledger.sqlite import SqliteLedger
 from enopax_core.provider.base import Provider
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.registry import Registry
+from enopax_core.runtime.settings import RuntimeSettings
 from enopax_core.settings import Settings
 from enopax_core.telemetry import Metrics
 from enopax_core.vault import Vault
@@ -180,7 +182,8 @@ class Core:
         )
         self._keys = Keys(host=self.host, ledger=ledger, governors=self.governors, places=places, clock=clock)
         self._streams = Streams(ledger=ledger, feed=self.feed, operations=self._operations, resources=self._resources)
-        self.host.lend(vault=vault, ledger=ledger, governors=self.governors, resources=self._resources)
+        ports = Ports(ledger, settings.section("runtime", RuntimeSettings).port_range)
+        self.host.lend(vault=vault, ledger=ledger, governors=self.governors, resources=self._resources, ports=ports)
         await reseal(vault, ledger, unfinished_only=True)
         await self._keys.ensure_owner(self.owner_key_file)
         await stack.enter_async_context(self.governors.lifespans())

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from enopax_core.clock import Clock
+from enopax_core.core.ports import Ports
 from enopax_core.core.resources import Resources
 from enopax_core.errors import NotFound, NotOpen
 from enopax_core.governors import Governors
@@ -57,14 +58,15 @@ class CoreHost:
         self._ledger: Ledger | None = None
         self._governors: Governors | None = None
         self._resources: ResourcesForPlugins | None = None
+        self._ports: Ports | None = None
         self._listeners: list[Callable[[str], None]] = []
         self._permissions: Mapping[str, Collection[str]] = {}
         self.addresses: dict[str, Any] = {}
         self.bound_url: str | None = None
 
-    def lend(self, *, vault: Vault, ledger: Ledger, governors: Governors, resources: Resources) -> None:
+    def lend(self, *, vault: Vault, ledger: Ledger, governors: Governors, resources: Resources, ports: Ports) -> None:
         """The core is open as far as plugins need it."""
-        self._vault, self._ledger, self._governors = vault, ledger, governors
+        self._vault, self._ledger, self._governors, self._ports = vault, ledger, governors, ports
         self._resources = ResourcesForPlugins(resources)
 
     def declare(self, permissions: Mapping[str, Collection[str]]) -> None:
@@ -100,6 +102,11 @@ class CoreHost:
     def resources(self) -> ResourcesForPlugins:
         """See Host."""
         return _open(self._resources)
+
+    @property
+    def ports(self) -> Ports:
+        """See Host."""
+        return _open(self._ports)
 
     @property
     def declared_permissions(self) -> Mapping[str, Collection[str]]:
