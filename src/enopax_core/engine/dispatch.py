@@ -35,7 +35,7 @@ class MemoryDispatcher:
     def __init__(self, workers: int, clock: Clock) -> None:
         self._workers, self._clock = workers, clock
         self._heap: list[tuple[datetime, int, str]] = []
-        self._waiting: set[str] = set()  # published and not yet delivered
+        self._waiting: dict[str, datetime] = {}  # published and not yet delivered: when the earliest delivery is due
         self._numbers = itertools.count()
         self._changed = asyncio.Event()
 
@@ -44,10 +44,12 @@ class MemoryDispatcher:
 
     async def publish(self, operation_id: str, at: datetime | None = None) -> None:
         """See Dispatcher."""
-        if at is None and operation_id in self._waiting:
+        at = at or self._clock()
+        known = self._waiting.get(operation_id)
+        if known is not None and known <= at:
             return
-        self._waiting.add(operation_id)
-        heapq.heappush(self._heap, (at or self._clock(), next(self._numbers), operation_id))
+        self._waiting[operation_id] = at
+        heapq.heappush(self._heap, (at, next(self._numbers), operation_id))
         self._changed.set()
 
     async def serve(self, run_one: RunOne) -> None:
@@ -74,8 +76,10 @@ class MemoryDispatcher:
                 continue
             wait = (self._heap[0][0] - self._clock()).total_seconds()
             if wait <= 0:
-                operation_id = heapq.heappop(self._heap)[2]
-                self._waiting.discard(operation_id)
-                return operation_id
+                at, _, operation_id = heapq.heappop(self._heap)
+                if self._waiting.get(operation_id) == at:  # else it was published again, for an earlier time
+                    del self._waiting[operation_id]
+                    return operation_id
+                continue
             with anyio.move_on_after(min(wait, 1.0)):  # the clock may be set: look again at least each second
                 await self._changed.wait()

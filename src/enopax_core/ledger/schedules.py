@@ -52,8 +52,7 @@ def advance(transaction: Transaction, due: Due, now: datetime) -> bool:
     Missed times are not made up for: the next one lies in the future.
     """
     if due.every is None:
-        transaction.execute("drop_schedule", subject=due.subject, name=due.name)
-        return True
+        return bool(transaction.execute("drop_schedule", subject=due.subject, name=due.name, due_at=rfc3339(due.due_at)))
     following = max(due.due_at + due.every, now + due.every / 2)
     rows = transaction.execute(
         "advance_schedule", subject=due.subject, name=due.name, due_at=rfc3339(due.due_at), next=rfc3339(following)

@@ -21,4 +21,5 @@ UPDATE schedules SET due_at = :next WHERE subject = :subject AND name = :name AN
 DELETE FROM schedules WHERE subject = :subject;
 
 -- name: drop_schedule
-DELETE FROM schedules WHERE subject = :subject AND name = :name;
+-- Only who takes a single due time away creates its operation.
+DELETE FROM schedules WHERE subject = :subject AND name = :name AND due_at = :due_at RETURNING subject;
