@@ -71,9 +71,11 @@ class Server:
         """A connection of one's own."""
         return http.client.HTTPConnection(self.url.removeprefix("http://"))
 
-    def call(self, connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """One request; status and JSON."""
-        headers = {"X-API-Key": self.key, "Content-Type": "application/json"}
+    def call(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **more: str
+    ) -> tuple[int, Any]:
+        """One request; status and JSON. `more` are headers."""
+        headers = {"X-API-Key": self.key, "Content-Type": "application/json", **more}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         content = answer.read()
