@@ -39,7 +39,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         heard.put_nowait(message["type"])
         return
     if scope["path"] == "/late":
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.5)
     if scope["path"] in ("/echo", "/late"):
         body, more = b"", True
         while more:
@@ -215,7 +215,7 @@ async def test_a_stream_that_falls_silent_ends_for_the_application_and_for_the_c
 
 
 async def test_a_client_does_not_pay_for_an_application_that_takes_its_time() -> None:
-    async with serving(idle_seconds=0.1) as server:
+    async with serving(idle_seconds=0.7) as server:
         waiting, sending = await server.connect(), await server.connect()
         await waiting.send(b"POST /late HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
         await sending.send(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")

@@ -13,7 +13,7 @@ from enopax_core.api import views
 from enopax_core.api.call import Call
 from enopax_core.api.wire import answer
 from enopax_core.core.acceptance import etag
-from enopax_core.core.resources import Seen
+from enopax_core.core.looks import Seen
 from enopax_core.errors import NotFound
 from enopax_core.ledger import operations, resources
 from enopax_core.ledger.interface import Transaction

@@ -29,7 +29,7 @@ class ResourceHandlers:
         dry_run = call.flag("dry_run")
         body = await _object(call)
         if dry_run:
-            config, actions, price = await call.core.resources.preview_new(call.principal, call.endpoint, body)
+            config, actions, price = await call.core.previews.provision(call.principal, call.endpoint, body)
             preview = present(config=dict(config), actions=list(actions), price=price.model_dump() if price else None)
             return answer({"preview": preview})
 
@@ -64,7 +64,7 @@ class ResourceHandlers:
         dry_run = call.flag("dry_run")
         body = await _object(call)
         if dry_run:
-            changes = await call.core.resources.preview_update(call.principal, call.endpoint, call.id, body)
+            changes = await call.core.previews.update(call.principal, call.endpoint, call.id, body)
             return answer({"changes": [dict(change) for change in changes]})
 
         async def make(bound: BoundRequest | None) -> Response:

@@ -10,8 +10,8 @@ from enopax_core.clock import rfc3339
 from enopax_core.core.core import Core
 from enopax_core.core.endpoints import body_schema
 from enopax_core.core.keys import SeenKey
+from enopax_core.core.looks import Seen
 from enopax_core.core.operations import SeenOperation
-from enopax_core.core.resources import Seen
 from enopax_core.events.recorder import operation_snapshot, progress_view
 from enopax_core.records.event import AuditEntry, Event
 from enopax_core.records.operation import OperationRecord

@@ -14,23 +14,23 @@ import anyio
 
 from enopax_core import builtin
 from enopax_core.clock import Clock, utc_now
-from enopax_core.core.acceptance import Acceptance
+from enopax_core.core.authentication import Authentication
+from enopax_core.core.cases import UseCases, compose
 from enopax_core.core.credentials import Credentials
 from enopax_core.core.endpoints import Endpoints
-from enopax_core.core.failures import Failures
 from enopax_core.core.host import CoreHost
 from enopax_core.core.keys import Keys
+from enopax_core.core.lent import LentResources
 from enopax_core.core.lock import DirectoryLock
 from enopax_core.core.operations import Operations
 from enopax_core.core.places import Places
 from enopax_core.core.ports import Ports
-from enopax_core.core.recent import Recent
+from enopax_core.core.previews import Previews
 from enopax_core.core.reseal import reseal
 from enopax_core.core.resources import Resources
 from enopax_core.core.schemas import Schemas
 from enopax_core.core.streams import Streams
 from enopax_core.engine.dispatch import MemoryDispatcher
-from enopax_core.engine.effects import Effects
 from enopax_core.engine.engine import Engine
 from enopax_core.engine.execute import Executor
 from enopax_core.engine.present import Presenter
@@ -49,8 +49,6 @@ from enopax_core.telemetry import Metrics
 from enopax_core.vault import Vault
 
 log = logging.getLogger(__name__)
-PRINCIPAL_SECONDS = 1.0
-"""How long another server may go on with a credential that was revoked here."""
 
 
 class Core:
@@ -70,11 +68,13 @@ class Core:
         self._find_plugins(plugins)
         self.host.declare(self.governors.permissions())
         self.schemas = {known.endpoint: Schemas(known) for known in self.registry.providers}
-        self.failures = Failures()
-        self._principals: Recent[Presented, Principal] = Recent(PRINCIPAL_SECONDS)
-        self.host.on_revoked(lambda _: self._principals.clear())
+        self._places = Places(self.governors)
+        self._authentication = Authentication(self.governors, clock)
+        self.host.authenticate_by(self._authentication.fresh)
+        self.host.on_revoked(lambda _: self._authentication.forget())
         self.feed = Feed()
         self._stack: contextlib.AsyncExitStack | None = None
+        self._cases: UseCases | None = None
         self._draining = False
 
     def _find_plugins(self, plugins: Sequence[object] | None) -> None:
@@ -118,8 +118,7 @@ class Core:
         path = settings.data_dir / "ledger.sqlite3"
         self.ledger = ledger = await stack.enter_async_context(SqliteLedger(path, tables=self.governors.tables(), clock=clock))
         ledger.listen(self.feed.ring)
-        places = Places(self.governors)
-        presenter = Presenter(vault, places.of)
+        presenter = Presenter(vault, self._places.of)
         executor = Executor(
             registry=registry,
             governors=self.governors,
@@ -139,53 +138,28 @@ class Core:
             clock=clock,
             reconcile_every=timedelta(seconds=settings.reconcile_seconds),
         )
-        acceptance = Acceptance(ledger, self.governors, engine, clock)
-        self._places = places
-        self._resources = Resources(
+        self._cases = cases = compose(
             ledger=ledger,
             registry=registry,
             schemas=self.schemas,
             governors=self.governors,
-            places=places,
-            acceptance=acceptance,
+            host=self.host,
+            places=self._places,
             engine=engine,
             presenter=presenter,
             vault=vault,
+            feed=self.feed,
             clock=clock,
         )
-        self._operations = Operations(
-            ledger=ledger,
-            registry=registry,
-            governors=self.governors,
-            places=places,
-            resources=self._resources,
-            engine=engine,
-            effects=Effects(registry, vault),
-            feed=self.feed,
-        )
-        self._credentials = Credentials(
-            ledger=ledger,
-            registry=registry,
-            governors=self.governors,
-            resources=self._resources,
-            acceptance=acceptance,
+        self.host.lend(
             vault=vault,
-        )
-        self._endpoints = Endpoints(
-            registry=registry,
+            ledger=ledger,
             governors=self.governors,
-            resources=self._resources,
-            acceptance=acceptance,
-            engine=engine,
-            presenter=presenter,
-            vault=vault,
+            resources=LentResources(ledger, registry, engine),
+            ports=Ports(ledger, settings.section("runtime", RuntimeSettings).port_range),
         )
-        self._keys = Keys(host=self.host, ledger=ledger, governors=self.governors, places=places, clock=clock)
-        self._streams = Streams(ledger=ledger, feed=self.feed, operations=self._operations, resources=self._resources)
-        ports = Ports(ledger, settings.section("runtime", RuntimeSettings).port_range)
-        self.host.lend(vault=vault, ledger=ledger, governors=self.governors, resources=self._resources, ports=ports)
         await reseal(vault, ledger, unfinished_only=True)
-        await self._keys.ensure_owner(self.owner_key_file)
+        await cases.keys.ensure_owner(self.owner_key_file)
         await stack.enter_async_context(self.governors.lifespans())
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(Outbox(ledger, self.feed, self.governors.consumers()).run)
@@ -207,43 +181,41 @@ class Core:
     @property
     def resources(self) -> Resources:
         """Use cases on resources. Raises NotOpen."""
-        self._check_open()
-        return self._resources
+        return self._opened().resources
+
+    @property
+    def previews(self) -> Previews:
+        """What changes to resources would do. Raises NotOpen."""
+        return self._opened().previews
 
     @property
     def operations(self) -> Operations:
         """Use cases on operations. Raises NotOpen."""
-        self._check_open()
-        return self._operations
+        return self._opened().operations
 
     @property
     def credentials(self) -> Credentials:
         """Use cases on credentials. Raises NotOpen."""
-        self._check_open()
-        return self._credentials
+        return self._opened().credentials
 
     @property
     def endpoints(self) -> Endpoints:
         """Custom endpoints. Raises NotOpen."""
-        self._check_open()
-        return self._endpoints
+        return self._opened().endpoints
 
     @property
     def keys(self) -> Keys:
         """Use cases on API keys. Raises NotOpen."""
-        self._check_open()
-        return self._keys
+        return self._opened().keys
 
     @property
     def streams(self) -> Streams:
         """The log of events and the audit log. Raises NotOpen."""
-        self._check_open()
-        return self._streams
+        return self._opened().streams
 
     @property
     def places(self) -> Places:
-        """Names of places. Raises NotOpen."""
-        self._check_open()
+        """Names of places."""
         return self._places
 
     async def authenticate(self, presented: Presented) -> Principal:
@@ -251,12 +223,8 @@ class Core:
 
         Raises: Unauthenticated, TooManyRequests, NotOpen.
         """
-        self._check_open()
-        principal = self._principals.get(presented)
-        if principal is None or (principal.expires_at is not None and principal.expires_at <= self.clock()):
-            principal = await self.failures.watched(presented, self.governors.authenticate)
-            self._principals.put(presented, principal)
-        return principal
+        self._opened()
+        return await self._authentication(presented)
 
     @property
     def owner_key_file(self) -> Path:
@@ -275,10 +243,11 @@ class Core:
 
     async def rotate_secrets(self) -> int:
         """Seal every secret under a new key; how many records were written."""
-        self._check_open()
+        self._opened()
         self.vault.add_key()
         return await reseal(self.vault, self.ledger)
 
-    def _check_open(self) -> None:
-        if self._stack is None:
+    def _opened(self) -> UseCases:
+        if self._stack is None or self._cases is None:
             raise NotOpen
+        return self._cases

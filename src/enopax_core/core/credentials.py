@@ -8,7 +8,7 @@ from typing import Any
 
 from enopax_core.builtin import tokens
 from enopax_core.core.acceptance import NO_CONDITIONS, Acceptance, Accepted, Conditions, audit
-from enopax_core.core.resources import Resources, Seen, target_of
+from enopax_core.core.looks import Looks, Seen, target_of
 from enopax_core.errors import Gone, NotFound, NotReady
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change
@@ -29,7 +29,7 @@ class Credentials:
         ledger: Ledger,
         registry: Registry,
         governors: Governors,
-        resources: Resources,
+        resources: Looks,
         acceptance: Acceptance,
         vault: Vault,
     ) -> None:

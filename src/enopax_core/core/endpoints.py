@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from enopax_core.core.acceptance import NO_CONDITIONS, Acceptance, Accepted, Conditions
-from enopax_core.core.resources import Resources, Seen
+from enopax_core.core.looks import Looks, Seen
 from enopax_core.engine.engine import Engine
 from enopax_core.engine.execute import ANY
 from enopax_core.engine.present import Presenter
@@ -47,7 +47,7 @@ class Endpoints:
         *,
         registry: Registry,
         governors: Governors,
-        resources: Resources,
+        resources: Looks,
         acceptance: Acceptance,
         engine: Engine,
         presenter: Presenter,

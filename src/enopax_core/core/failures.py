@@ -21,21 +21,22 @@ class Failures:
 
     async def watched(self, presented: Presented, authenticate: Callable[[Presented], Awaitable[Principal]]) -> Principal:
         """Authenticate unless the address has failed too often. Raises TooManyRequests, Unauthenticated."""
+        if presented.empty or presented.ssh_key:  # nothing was guessed: SSH clients offer every key they have
+            return await authenticate(presented)
         now = time.monotonic()
         failed = self._failed.get(presented.address)
         if failed is not None:
             while failed and failed[0] <= now - WINDOW:
                 failed.popleft()
-            if len(failed) >= ALLOWED and not presented.empty:
+            if len(failed) >= ALLOWED:
                 raise TooManyRequests(
                     "Too many failed attempts to sign in from this address.", retry_after=failed[0] + WINDOW - now
                 )
         try:
             return await authenticate(presented)
         except Unauthenticated:
-            if not presented.empty:
-                self._failed.setdefault(presented.address, deque(maxlen=ALLOWED)).append(now)
-                self._failed.move_to_end(presented.address)
-                while len(self._failed) > ADDRESSES:
-                    self._failed.popitem(last=False)
+            self._failed.setdefault(presented.address, deque(maxlen=ALLOWED)).append(now)
+            self._failed.move_to_end(presented.address)
+            while len(self._failed) > ADDRESSES:
+                self._failed.popitem(last=False)
             raise

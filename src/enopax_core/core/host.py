@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -10,42 +10,18 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from enopax_core.clock import Clock
+from enopax_core.core.lent import LentResources
 from enopax_core.core.ports import Ports
-from enopax_core.core.resources import Resources
 from enopax_core.errors import NotFound, NotOpen
 from enopax_core.governors import Governors
 from enopax_core.hooks import Host
 from enopax_core.ledger.interface import Ledger
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Presented, Principal
-from enopax_core.records.resource import ResourceRecord
 from enopax_core.settings import Settings
 from enopax_core.vault import Vault
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
-
-
-class ResourcesForPlugins:
-    """The use cases on resources that plugins may call."""
-
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
-
-    async def get(self, id: str) -> ResourceRecord | None:
-        """See hooks.Resources."""
-        return await self._resources.get(id)
-
-    async def find(self, endpoint: str, project: str, name: str) -> ResourceRecord | None:
-        """See hooks.Resources."""
-        return await self._resources.by_name(endpoint, project, name)
-
-    async def hold(self, id: str, name: str, reason: str) -> None:
-        """See hooks.Resources."""
-        await self._resources.hold(id, name, reason)
-
-    async def release(self, id: str, name: str) -> None:
-        """See hooks.Resources."""
-        await self._resources.release(id, name)
 
 
 class CoreHost:
@@ -57,17 +33,22 @@ class CoreHost:
         self._vault: Vault | None = None
         self._ledger: Ledger | None = None
         self._governors: Governors | None = None
-        self._resources: ResourcesForPlugins | None = None
+        self._resources: LentResources | None = None
+        self._authenticate: Callable[[Presented], Awaitable[Principal]] | None = None
         self._ports: Ports | None = None
         self._listeners: list[Callable[[str], None]] = []
         self._permissions: Mapping[str, Collection[str]] = {}
         self.addresses: dict[str, Any] = {}
         self.bound_url: str | None = None
 
-    def lend(self, *, vault: Vault, ledger: Ledger, governors: Governors, resources: Resources, ports: Ports) -> None:
+    def lend(self, *, vault: Vault, ledger: Ledger, governors: Governors, resources: LentResources, ports: Ports) -> None:
         """The core is open as far as plugins need it."""
         self._vault, self._ledger, self._governors, self._ports = vault, ledger, governors, ports
-        self._resources = ResourcesForPlugins(resources)
+        self._resources = resources
+
+    def authenticate_by(self, authenticate: Callable[[Presented], Awaitable[Principal]]) -> None:
+        """Plugins' faces let in whom the core lets in, and slow down whom it slows down."""
+        self._authenticate = authenticate
 
     def declare(self, permissions: Mapping[str, Collection[str]]) -> None:
         """Permissions that plugins have declared."""
@@ -99,7 +80,7 @@ class CoreHost:
         return self._registry
 
     @property
-    def resources(self) -> ResourcesForPlugins:
+    def resources(self) -> LentResources:
         """See Host."""
         return _open(self._resources)
 
@@ -128,7 +109,7 @@ class CoreHost:
 
     async def authenticate(self, presented: Presented) -> Principal:
         """See Host."""
-        return await _open(self._governors).authenticate(presented)
+        return await _open(self._authenticate)(presented)
 
     async def authorise(self, principal: Principal, permission: str, targets: Sequence[Target]) -> Sequence[bool]:
         """See Host."""

@@ -9,8 +9,8 @@ from functools import partial
 
 import anyio
 
+from enopax_core.core.looks import Looks
 from enopax_core.core.places import Places
-from enopax_core.core.resources import Resources
 from enopax_core.engine import transitions
 from enopax_core.engine.effects import Effects, Ended
 from enopax_core.engine.engine import Engine
@@ -55,7 +55,7 @@ class Operations:
         registry: Registry,
         governors: Governors,
         places: Places,
-        resources: Resources,
+        resources: Looks,
         engine: Engine,
         effects: Effects,
         feed: Feed,
@@ -77,7 +77,7 @@ class Operations:
 
     async def page(self, principal: Principal, organisation: str, project: str, *, after: int, size: int) -> OperationPage:
         """One page of a project's operations, in order of acceptance. Raises Forbidden."""
-        place = await self._resources.place(principal, organisation, project, Permission.READ)
+        place = await self._places.allowed(principal, organisation, project, Permission.READ)
         if place.new:
             return OperationPage(items=(), next=None)
         found = await self._ledger.read(partial(operations.page, project=place.project_id, after=after, size=size + 1))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from enopax_core.core.recent import Recent
+from enopax_core.errors import Forbidden
 from enopax_core.governors import Governors
-from enopax_core.records.place import Place
+from enopax_core.records.place import Place, Target
+from enopax_core.records.principal import Principal
 
 SECONDS = 1.0
 """How long a name may be out of date after another server has renamed it."""
@@ -25,6 +27,14 @@ class Places:
             return Place(organisation_id="", organisation=organisation, organisation_slug="", new=True)
         if not place.new:
             self._by_name.put((organisation, project), place)
+        return place
+
+    async def allowed(self, principal: Principal, organisation: str, project: str, permission: str) -> Place:
+        """Resolve a place and ask for a permission in it. Raises Forbidden, the same for foreign and for unknown places."""
+        place = await self.resolve(organisation, project)
+        target = Target(organisation=place.organisation_id, project=place.project_id)
+        if not (await self._governors.authorise(principal, permission, [target]))[0]:
+            raise Forbidden(f"This credential lacks the permission {permission} in this organisation and project.")
         return place
 
     async def of(self, project: str) -> Place:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 from enopax_core.core.operations import Operations
-from enopax_core.core.resources import Resources
+from enopax_core.core.places import Places
 from enopax_core.errors import NotFound
 from enopax_core.events.feed import ENDS, Feed, wait
 from enopax_core.ledger import events
@@ -23,9 +23,9 @@ Page = Callable[[int], Awaitable[list[Event]]]
 class Streams:
     """Follows the log. A stream ends when the server stops, or with `ended` set by whoever reads it."""
 
-    def __init__(self, *, ledger: Ledger, feed: Feed, operations: Operations, resources: Resources) -> None:
+    def __init__(self, *, ledger: Ledger, feed: Feed, operations: Operations, places: Places) -> None:
         self._ledger, self._feed = ledger, feed
-        self._operations, self._resources = operations, resources
+        self._operations, self._places = operations, places
 
     async def of_operation(
         self, principal: Principal, id: str, after: int
@@ -49,14 +49,14 @@ class Streams:
         self, principal: Principal, organisation: str, project: str, after: int | None
     ) -> tuple[Place, AsyncIterator[Event | None]]:
         """A project's events behind a position; None: from now on. One that is not there yet is waited for. Raises Forbidden."""
-        place = await self._resources.place(principal, organisation, project, Permission.READ)
+        place = await self._places.allowed(principal, organisation, project, Permission.READ)
         if after is None:
             after = await self._ledger.read(events.last_position)
 
         async def page(position: int) -> list[Event]:
             nonlocal place
             if place.new:  # allowed or not, it is asked again: the project that came into being has an id of its own
-                place = await self._resources.place(principal, organisation, project, Permission.READ)
+                place = await self._places.allowed(principal, organisation, project, Permission.READ)
             if place.new:
                 return []
             return await self._ledger.read(partial(events.of_project, project=place.project_id, after=position, size=PAGE))
@@ -67,7 +67,7 @@ class Streams:
         self, principal: Principal, organisation: str, project: str, *, after: int, size: int
     ) -> tuple[Place, Sequence[AuditEntry], int | None]:
         """One page of a project's audit log, oldest first. Raises Forbidden."""
-        place = await self._resources.place(principal, organisation, project, Permission.AUDIT)
+        place = await self._places.allowed(principal, organisation, project, Permission.AUDIT)
         if place.new:
             return place, (), None
         found = await self._ledger.read(
