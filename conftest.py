@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
-import threading
-import traceback
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
+from enopax_core.testing.loop import LoopWatch
 
 # ── Isolation ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -45,50 +43,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-BEAT = 0.05  # seconds between two signs of life of a loop, and between two looks at it
-LIMIT = 1.0  # seconds without one that fail a test
-
-
-class LoopWatch:
-    """Sees from a thread of its own whether the event loop still turns.
-
-    A beat scheduled in the loop is compared with the watcher's own looks. What counts is consecutive looks without a
-    beat, not the clock: on a starved or frozen machine the watcher stands still as well, and does not accuse the loop.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.blocked_at = ""
-        self._loop = loop
-        self._loop_thread = threading.get_ident()
-        self._beats = 0
-        self._ended = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
-        self._timer = loop.call_soon(self._beat)
-        self._watcher.start()
-
-    def stop(self) -> None:
-        """End the watch, from within the loop."""
-        self._timer.cancel()
-        self._ended.set()
-        self._watcher.join()
-
-    def _beat(self) -> None:
-        self._beats += 1
-        self._timer = self._loop.call_later(BEAT, self._beat)
-
-    def _watch(self) -> None:
-        seen, looks = -1, 0
-        while not self._ended.wait(BEAT):
-            # Between a fixture and its test the loop does not run, which is nobody's fault.
-            looks = looks + 1 if self._beats == seen and self._loop.is_running() else 0
-            seen = self._beats
-            if looks >= LIMIT / BEAT and not self.blocked_at and (frame := sys._current_frames().get(self._loop_thread)):
-                self.blocked_at = "".join(traceback.format_stack(frame)[-3:])
+LIMIT = 1.0  # seconds without a sign of life of the loop that fail a test
 
 
 @pytest.fixture
 async def _loop_watch(anyio_backend: str) -> AsyncIterator[None]:
-    watch = LoopWatch(asyncio.get_running_loop())
+    watch = LoopWatch(LIMIT)
     yield
     watch.stop()
     if watch.blocked_at:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -29,6 +29,13 @@ class Config(BaseModel):
         populate_by_name=True,
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Leave out what is secret."""
+        for name, value in super().__repr_args__():
+            extra = type(self).model_fields[name].json_schema_extra if name in type(self).model_fields else None
+            if not (isinstance(extra, dict) and extra.get("writeOnly")):
+                yield name, value
 
 
 def pointer(parts: Iterable[object]) -> str:

@@ -29,8 +29,8 @@ class Resource(Generic[ConfigT_co]):
     organisation_slug: str = ""  # for addresses
     project_slug: str = ""
     plan: Plan
-    config: ConfigT_co
-    applied: ConfigT_co | None = None
+    config: ConfigT_co = field(repr=False)  # may hold secrets
+    applied: ConfigT_co | None = field(default=None, repr=False)
     ssh_keys: Sequence[str] = ()
     state: Json = field(default_factory=dict, repr=False)  # the provider's own notes, encrypted, never shown
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -4,12 +4,32 @@ A kit is a base class of pytest tests: a subclass says how the thing is made, an
 Nothing here is imported by the core, and nothing here is needed at run time.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-# Plain `assert` explains itself only in modules that pytest has rewritten: these must be named before they are imported.
+if TYPE_CHECKING:
+    from enopax_core.testing.dispatcher import DispatcherConformance as DispatcherConformance
+    from enopax_core.testing.ledger import LedgerConformance as LedgerConformance
+    from enopax_core.testing.provider import ProviderConformance as ProviderConformance
+
+__all__ = ["DispatcherConformance", "LedgerConformance", "ProviderConformance"]
+
+_HOMES = {
+    "DispatcherConformance": "enopax_core.testing.dispatcher",
+    "LedgerConformance": "enopax_core.testing.ledger",
+    "ProviderConformance": "enopax_core.testing.provider",
+}
+
+# A plain `assert` explains itself only in modules that pytest rewrites: these two must be named before they are imported.
 pytest.register_assert_rewrite("enopax_core.testing.ledger", "enopax_core.testing.dispatcher")
 
-from enopax_core.testing.dispatcher import DispatcherConformance  # noqa: E402  # after the line above
-from enopax_core.testing.ledger import LedgerConformance  # noqa: E402
 
-__all__ = ["DispatcherConformance", "LedgerConformance"]
+def __getattr__(name: str) -> Any:
+    """Import on first use: a unit test with one fake must not pay for the core."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
