@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from enopax_core.builtin import keys
+from enopax_core.builtin.keys import Key
+from enopax_core.builtin.roles import permissions_of
 from enopax_core.builtin.secrets import hashed, new_secret
 from enopax_core.clock import parse, rfc3339
 from enopax_core.errors import Unauthenticated
 from enopax_core.events.recorder import new_id
 from enopax_core.hooks import Host
-from enopax_core.ledger.interface import Transaction
+from enopax_core.ledger.interface import Row, Transaction
 from enopax_core.provider.spec import hookimpl
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.records.resource import ResourceRecord
@@ -26,13 +30,22 @@ async def enopax_authenticate(host: Host, presented: Presented) -> Principal | N
     if secret is None or not secret.startswith(PREFIX):
         return None
     now = host.clock()
-    rows = await host.ledger.read(lambda t: t.execute("builtin.find_token", hash=hashed(secret), now=rfc3339(now)))
+
+    def read(transaction: Transaction) -> tuple[Sequence[Row], Key | None]:
+        rows = transaction.execute("builtin.find_token", hash=hashed(secret), now=rfc3339(now))
+        return rows, keys.get(transaction, rows[0]["credential"]) if rows else None
+
+    rows, maker = await host.ledger.read(read)
     if not rows:
         raise Unauthenticated("This token is not valid, or no longer.")
+    permissions = PERMISSIONS
+    if maker is not None:  # a token holds no more than the key that made it
+        permissions &= permissions_of(maker.role, host.declared_permissions)
+        permissions &= maker.permissions if maker.permissions is not None else permissions
     return Principal(
         id=rows[0]["id"],
         kind="token",
-        permissions=PERMISSIONS,
+        permissions=permissions,
         organisation=rows[0]["organisation"],
         project=rows[0]["project"],
         resources=frozenset({rows[0]["resource"]}),

@@ -107,8 +107,8 @@ class Core:
         """Close: streams end, what runs is given back, plugins leave, the ledger is shut."""
         self.drain()
         stack, self._stack = self._stack, None
-        if stack is not None:
-            await stack.__aexit__(kind, error, trace)
+        if stack is not None:  # what was raised inside goes on as it is: task groups would wrap it
+            await stack.__aexit__(None, None, None)
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         settings, registry, clock, metrics = self.settings, self.registry, self.clock, self.metrics
