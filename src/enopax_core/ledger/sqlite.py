@@ -139,11 +139,16 @@ class SqliteLedger:
         if connection is None:
             connection = self._local.connection = self._connect()
             connection.execute("PRAGMA query_only=ON")
-        connection.execute("BEGIN")
         try:
-            return function(SqliteTransaction(connection, self._queries, self._clock()))
-        finally:
-            connection.execute("COMMIT")
+            connection.execute("BEGIN")
+            try:
+                return function(SqliteTransaction(connection, self._queries, self._clock()))
+            finally:
+                connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if _out_of_order(error):
+                raise _unavailable(error) from error
+            raise
 
     def _write_jobs(self) -> None:
         connection = self._connect()
@@ -157,7 +162,8 @@ class SqliteLedger:
                 jobs.append(job)
             if jobs:
                 self._commit(connection, jobs)
-        connection.execute("PRAGMA optimize")
+        with contextlib.suppress(sqlite3.Error):  # a full disk must not keep anybody from stopping
+            connection.execute("PRAGMA optimize")
         connection.close()
 
     def _waiting(self) -> Iterator[Job[Any] | None]:
@@ -183,7 +189,7 @@ class SqliteLedger:
                 try:
                     result = job.function(transaction)
                 except Exception as error:
-                    if not connection.in_transaction:  # a full disk or an I/O error: SQLite has rolled everything back
+                    if _out_of_order(error) or not connection.in_transaction:  # SQLite may have rolled everything back
                         raise
                     connection.execute("ROLLBACK TO job")
                     done.append((job, None, error))
@@ -193,10 +199,9 @@ class SqliteLedger:
                 connection.execute("RELEASE job")
             connection.execute("COMMIT")
         except sqlite3.Error as error:  # nobody's change happened
-            log.error("The ledger cannot be written: %s (%s).", error, getattr(error, "sqlite_errorname", ""))
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            done, events = [(job, None, Unavailable("The ledger cannot be written now: try again shortly.")) for job in jobs], []
+            done, events = [(job, None, _unavailable(error)) for job in jobs], []
         with contextlib.suppress(RuntimeError):  # the loop has closed: whoever waited is gone with it
             jobs[0].future.get_loop().call_soon_threadsafe(self._settle, done, events)
 
@@ -213,3 +218,25 @@ class SqliteLedger:
         if events:
             for listener in self._listeners:
                 listener(events)
+
+
+BROKEN = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+    )
+)
+"""Primary result codes (https://www.sqlite.org/rescode.html) for which no query is to blame, but the disk or the machine."""
+
+
+def _out_of_order(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in BROKEN
+
+
+def _unavailable(error: sqlite3.Error) -> Unavailable:
+    log.error("The ledger cannot be used: %s (%s).", error, getattr(error, "sqlite_errorname", ""))
+    return Unavailable("The ledger cannot be used now: try again shortly.")
