@@ -13,15 +13,34 @@ import pytest
 
 if TYPE_CHECKING:
     from enopax_core.testing.dispatcher import DispatcherConformance as DispatcherConformance
+    from enopax_core.testing.host import FakeHost as FakeHost
     from enopax_core.testing.ledger import LedgerConformance as LedgerConformance
     from enopax_core.testing.provider import ProviderConformance as ProviderConformance
+    from enopax_core.testing.scenario import ImpossibleState as ImpossibleState
+    from enopax_core.testing.scenario import Result as Result
+    from enopax_core.testing.scenario import Scenario as Scenario
+    from enopax_core.testing.scenario import Stored as Stored
 
-__all__ = ["DispatcherConformance", "LedgerConformance", "ProviderConformance"]
+__all__ = [
+    "DispatcherConformance",
+    "FakeHost",
+    "ImpossibleState",
+    "LedgerConformance",
+    "ProviderConformance",
+    "Result",
+    "Scenario",
+    "Stored",
+]
 
 _HOMES = {
     "DispatcherConformance": "enopax_core.testing.dispatcher",
+    "FakeHost": "enopax_core.testing.host",
+    "ImpossibleState": "enopax_core.testing.scenario",
     "LedgerConformance": "enopax_core.testing.ledger",
     "ProviderConformance": "enopax_core.testing.provider",
+    "Result": "enopax_core.testing.scenario",
+    "Scenario": "enopax_core.testing.scenario",
+    "Stored": "enopax_core.testing.scenario",
 }
 
 # A plain `assert` explains itself only in modules that pytest rewrites: these two must be named before they are imported.
