@@ -140,6 +140,15 @@ async def test_a_failed_update_keeps_what_was_asked_for_and_says_that_it_is_not_
     assert house.workshop.built[made["id"]]["boards"] == 3
 
 
+async def test_restoring_does_not_make_up_for_a_failed_update(house: House) -> None:
+    path = f"/v1/shelf/{(await house.make())['id']}"
+    house.workshop.failures["update"].append(PermanentError("the wall is in the way"))
+    await house.owner.put(path, json={"boards": 7})
+    await house.owner.delete(path)
+    assert (await house.owner.post(path + "/restore")).status_code == 200
+    assert (await house.get(path))["status"] == "degraded"
+
+
 async def test_a_schedule_runs_once_for_each_due_time(house: House) -> None:
     await house.make()
     house.hands.move(minutes=61)

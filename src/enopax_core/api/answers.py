@@ -66,7 +66,7 @@ async def _done(call: Call, operation: OperationRecord, seen: Seen, headers: dic
         case Kind.UPDATE | Kind.RESTORE:
             return answer(views.resource(call.core, seen), 200, {**headers, "ETag": etag(record)})
         case Kind.DELETE:
-            return answer({"id": record.id, "message": deleted_message(record)}, 200, headers)
+            return answer({"id": record.id, "message": deleted_message(call, record)}, 200, headers)
         case Kind.ROTATE:
             return answer({"id": record.id, "credentials": call.core.credentials.opened(record)}, 200, headers)
     result: Any = call.core.vault.open(operation.sealed_result).get("result")
@@ -86,8 +86,9 @@ def _unfinished(call: Call, operation: OperationRecord, seen: Seen, headers: dic
     return answer(body, 202, {**headers, "Location": location})
 
 
-def deleted_message(record: ResourceRecord) -> str:
+def deleted_message(call: Call, record: ResourceRecord) -> str:
     """What happened to the data."""
-    if record.has_backend and record.sealed_state is not None and record.expires_at is not None:
+    kept = call.core.registry.provider(record.endpoint).provider.retention is not None and record.has_backend
+    if kept and record.expires_at is not None:
         return f"Deleted; it can be restored until {record.expires_at:%Y-%m-%d %H:%M} UTC."
     return "Deleted."

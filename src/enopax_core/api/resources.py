@@ -177,7 +177,7 @@ async def _object(call: Call) -> Mapping[str, Any]:
 
 async def _answered(call: Call, accepted: Accepted) -> Response:
     if accepted.operation is None:  # a repeated DELETE: nothing was left to do
-        return answer({"id": accepted.resource.id, "message": deleted_message(accepted.resource)})
+        return answer({"id": accepted.resource.id, "message": deleted_message(call, accepted.resource)})
     return await answer_to(call, accepted.operation.id)
 
 

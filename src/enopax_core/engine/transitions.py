@@ -118,9 +118,10 @@ def deletion_failed(before: ResourceRecord, message: str, now: datetime) -> Reso
 def deleted(before: ResourceRecord, retention: timedelta | None, now: datetime) -> ResourceRecord:
     """The backend is out of service; the record stays until `expires_at`."""
     after = replace(before, deleted_at=now, expires_at=now + (retention or RECORD_KEPT), name_held=False, health=None, message="")
-    for type in ("Ready", "Synced", "Deleted"):
+    for type in ("Ready", "Deleted"):
         after = without(after, type)
-    if retention is None:  # nothing is left that they could open
+    if retention is None:  # nothing is left that could be in step, nor that the secrets could open
+        after = without(after, "Synced")
         after = replace(after, sealed_credentials=None, sealed_state=None, sealed_config=None, sealed_applied=None)
     return after
 
