@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
