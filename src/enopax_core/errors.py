@@ -146,6 +146,12 @@ class Unavailable(EnopaxError):
     code = "unavailable"
 
 
+class Unreachable(EnopaxError):
+    """The server cannot be reached."""
+
+    code = "unreachable"
+
+
 class Refused(EnopaxError):
     """A governing plugin refused the change."""
 

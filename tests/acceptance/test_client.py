@@ -1,0 +1,98 @@
+"""The typed client against a real server, which is killed while it is used."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from tests.acceptance.serverkit import Server
+
+from enopax_core.client import AsyncClient, Client, keys, operations, providers, resources
+from enopax_core.client.exchange import Patience
+from enopax_core.errors import Invalid, NameTaken, NotFound, Unauthenticated, Unreachable
+
+PLACE = {"organisationName": "Acme", "projectName": "Web"}
+
+
+def client_of(server: Server) -> Client:
+    """A client with the owner's key."""
+    return Client(server.url, str(server.api.headers["x-api-key"]))
+
+
+def test_a_resource_from_its_making_to_its_end(server: Server) -> None:
+    with client_of(server) as client:
+        assert {"example", "git-repo"} <= {found.endpoint for found in client.send(providers.everything())}
+        preview = client.send(resources.preview_provision("example", {"name": "one", **PLACE}))
+        assert preview["config"]["message"] == "hello"
+        made = client.send(resources.provision("example", {"name": "one", **PLACE}))
+        assert (made.status, bool(made.credentials)) == ("active", True)
+        changes = client.send(resources.preview_update("example", made.id, {"message": "bye"}))
+        assert [(one["pointer"], one["old"], one["new"]) for one in changes] == [("/message", "hello", "bye")]
+        assert client.send(resources.update("example", made.id, {"message": "bye"})).config["message"] == "bye"
+        assert client.send(resources.metrics("example", made.id))["size"]["value"] == 3
+        assert client.send(resources.credentials("example", made.id)) == made.credentials
+        assert [one.id for one in client.send(resources.page("example", "Acme", "Web")).items] == [made.id]
+        assert len(client.send(operations.page("Acme", "Web")).items) == 2
+        assert client.send(resources.delete("example", made.id))["success"] is True
+        assert client.send(resources.show("example", made.id)).status == "deleted"
+
+
+def test_errors_are_those_that_the_server_raised(server: Server) -> None:
+    with client_of(server) as client:
+        client.send(resources.provision("example", {"name": "one", **PLACE}))
+        with pytest.raises(NameTaken):
+            client.send(resources.provision("example", {"name": "one", **PLACE}))
+        with pytest.raises(Invalid) as invalid:
+            client.send(resources.provision("example", {"name": "two", "delay": "long", **PLACE}))
+        assert [fault.pointer for fault in invalid.value.faults] == ["/delay"]
+        with pytest.raises(NotFound):
+            client.send(resources.show("example", "nothing"))
+    with Client(server.url, "enx_key_wrong") as stranger, pytest.raises(Unauthenticated):
+        stranger.send(keys.page())
+
+
+def test_a_server_that_is_killed_loses_a_client_nothing(server: Server) -> None:
+    server.ports = (int(server.url.rpartition(":")[2]), server.ssh_port)  # it comes back to where it was
+
+    def kill_and_start() -> None:
+        server.kill()
+        server.start()
+
+    with client_of(server) as client:
+        begun = client.send(resources.provision("example", {"name": "slow", "delay": 2, **PLACE}, wait=0))
+        assert begun.operation is not None
+        trouble = threading.Thread(target=kill_and_start)
+        seen = []
+        for event in client.follow(begun.operation):
+            seen.append(event)
+            if len(seen) == 2:
+                trouble.start()
+        trouble.join()
+        positions = [event.position for event in seen]
+        assert positions == sorted(set(positions))
+        assert (seen[-1].operation.state, client.wait(begun.operation).state) == ("succeeded", "succeeded")
+        server.kill()
+        again = threading.Thread(target=server.start)
+        again.start()
+        made = client.send(resources.provision("example", {"name": "while it was away", **PLACE}))
+        again.join()
+        assert len(client.send(resources.page("example", "Acme", "Web")).items) == 2, made
+
+
+def test_a_server_that_is_not_there_is_said_to_be_so() -> None:
+    with Client("http://127.0.0.1:9", patience=Patience(tries=2)) as client, pytest.raises(Unreachable):
+        client.send(providers.everything())
+
+
+@pytest.mark.anyio
+async def test_the_asynchronous_client_does_the_same(server: Server) -> None:
+    async with AsyncClient(server.url, str(server.api.headers["x-api-key"])) as client:
+        begun = await client.send(resources.provision("example", {"name": "one", "delay": 0.2, **PLACE}, wait=0))
+        assert begun.operation is not None
+        stages = [event.operation.progress.stage async for event in client.follow(begun.operation)]
+        assert (stages[0], stages[-1]) == ("init", "complete")
+        assert (await client.wait(begun.operation)).state == "succeeded"
+        assert (await client.send(resources.show("example", begun.id))).status == "active"
+        with pytest.raises(NotFound):
+            async for _ in client.follow("op-nothing"):
+                pass
