@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio.from_thread
 import pytest
 from tests.integration.boxes import BoxConfig, Boxes
 
@@ -14,6 +15,7 @@ from enopax_core.errors import Cancelled, PermanentError
 from enopax_core.provider import Config, Observed, Operation, Outcome, Plan, Provider, Resource
 from enopax_core.records.operation import Progress
 from enopax_core.testing import ImpossibleState, Scenario
+from enopax_core.testing.handle import Handle
 
 pytestmark = pytest.mark.anyio
 
@@ -152,12 +154,12 @@ async def test_a_resource_that_cannot_be_is_refused(scenario: Scenario, given: d
 
 
 async def test_a_result_that_is_no_json_cannot_be_the_result_of_a_step() -> None:
-    class Stepping(Pebble):
-        async def provision(self, operation: Operation, resource: Resource[Config]) -> Outcome:
-            async def do() -> object:
-                return object()
+    async def do() -> object:
+        return object()
 
-            await operation.step("odd", do)
+    class Stepping(Pebble):
+        def provision(self, operation: Operation, resource: Resource[Config]) -> Outcome:
+            anyio.from_thread.run(operation.step, "odd", do)
             return Outcome()
 
     scenario = Scenario(Stepping())
@@ -176,8 +178,6 @@ async def test_plans_and_presets_are_the_providers_own() -> None:
 
 
 async def test_a_cancelled_handle_tells_the_method() -> None:
-    from enopax_core.testing.handle import Handle
-
     handle = Handle()
     handle.cancelled = True
     with pytest.raises(Cancelled):

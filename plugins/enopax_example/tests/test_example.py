@@ -11,6 +11,8 @@ from enopax_core import Core, Settings
 from enopax_core.records.operation import State
 from enopax_core.records.principal import SYSTEM
 from enopax_core.records.resource import Status
+from enopax_core.testing import Scenario
+from enopax_example import ExampleProvider
 
 PLACE = {"organisationName": "Acme", "projectName": "Web"}
 
@@ -48,3 +50,12 @@ async def test_attempts_that_fail_are_repeated(tmp_path: Path) -> None:
         ended = await core.operations.wait(accepted.operation.id, 30)
         assert ended is not None
         assert (ended.state, ended.attempt) == (State.SUCCEEDED, 3)
+
+
+@pytest.mark.anyio
+async def test_an_update_says_goodbye(tmp_path: Path) -> None:
+    scenario = Scenario(ExampleProvider(tmp_path))
+    made = await scenario.run("provision", scenario.new({"message": "hello"}))
+    changed = await scenario.run("update", made.resource, {"message": "goodbye"})
+    assert changed.progress[0].message == "Writing the new message"
+    assert (await scenario.run("status", changed.resource)).value.config == {"message": "goodbye"}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from pydantic import BaseModel
 
 from enopax_core.clock import utc_now
 from enopax_core.core.acceptance import Accepted
@@ -27,19 +26,13 @@ from enopax_core.settings import Settings
 from enopax_core.testing.handle import Handle
 from enopax_core.testing.promise import broken, promise
 from enopax_core.testing.tripwire import Killed, Tripwire
+from enopax_core.testing.wire import Config, wire
 
 PLACE = {"organisationName": "Kit", "projectName": "Conformance"}
 MOST_KILLS = 20  # for each type of operation: a provider that reports hundreds of times is killed at some of them
 
 Ask = Callable[["Opened"], Awaitable[Accepted]]
 """Asks an open core for a change."""
-Config = BaseModel | Mapping[str, Any]
-"""A configuration: as the provider's model, or as on the wire."""
-
-
-def wire(config: Config) -> dict[str, Any]:
-    """A configuration as a client sends it."""
-    return config.model_dump(mode="json", by_alias=True, exclude_unset=True) if isinstance(config, BaseModel) else dict(config)
 
 
 class Bench:

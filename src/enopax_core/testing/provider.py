@@ -27,13 +27,14 @@ from enopax_core.records.log import LogLine
 from enopax_core.records.operation import OperationRecord, State
 from enopax_core.records.resource import ResourceRecord, Status
 from enopax_core.testing.asynchronous import Asynchronous
-from enopax_core.testing.bench import Bench, Config, Opened, wire
+from enopax_core.testing.bench import Bench, Opened
 from enopax_core.testing.handle import Handle
 from enopax_core.testing.loop import LoopWatch
 from enopax_core.testing.promise import broken, promise
 from enopax_core.testing.schema import check_schema
 from enopax_core.testing.secrecy import Secrets
 from enopax_core.testing.tripwire import Tripwire
+from enopax_core.testing.wire import Config, wire
 
 METRIC = re.compile(r"^[a-z][A-Za-z0-9_]*$")
 BLOCKED = 0.5  # seconds in which nothing else of the server could have run

@@ -19,6 +19,7 @@ from enopax_core.provider.values import Outcome, Resource
 from enopax_core.records.operation import Progress
 from enopax_core.registry import Registered, Registry
 from enopax_core.testing.handle import Handle
+from enopax_core.testing.wire import Config, wire
 
 ConfigT_co = TypeVar("ConfigT_co", covariant=True)
 ID = re.compile(r"[a-z0-9-]{1,63}")
@@ -76,7 +77,7 @@ class Scenario:
 
     def new(
         self,
-        config: BaseModel | Mapping[str, Any] | None = None,
+        config: Config | None = None,
         *,
         id: str = "acme-web-one-abc123",
         name: str = "one",
@@ -98,7 +99,7 @@ class Scenario:
             organisation_slug=self._organisation.lower(),
             project_slug=self._project.lower(),
             plan=chosen,
-            config=self._loaded({**chosen.preset, **_wire(config)}),
+            config=self._loaded({**chosen.preset, **wire(config or {})}),
             ssh_keys=ssh_keys,
         )
 
@@ -106,7 +107,7 @@ class Scenario:
         self,
         hook: str,
         resource: Stored[Any],
-        config: BaseModel | Mapping[str, Any] | None = None,
+        config: Config | None = None,
         *,
         attempt: int = 1,
         steps: Mapping[str, Any] | None = None,
@@ -117,7 +118,7 @@ class Scenario:
         """
         self._check(hook, resource, config, attempt)
         if config is not None:
-            resource = replace(resource, config=self._loaded({**self._dumped(resource.config), **_wire(config)}))
+            resource = replace(resource, config=self._loaded({**self._dumped(resource.config), **wire(config)}))
         handle = Handle(attempt=attempt, steps=steps)
         given = {"operation": handle, "resource": resource} if hook in CHANGES else {"resource": resource}
         method = getattr(self.provider, hook)
@@ -168,8 +169,8 @@ class Scenario:
             if impossible:
                 raise ImpossibleState(why)
 
-    def _loaded(self, wire: Mapping[str, Any]) -> Any:
-        whole, faults = self._registered.configuration.parse(wire)
+    def _loaded(self, sent: Mapping[str, Any]) -> Any:
+        whole, faults = self._registered.configuration.parse(sent)
         if faults:
             listed = ", ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in faults)
             raise ImpossibleState(f"The core refuses such a configuration: {listed}")
@@ -177,13 +178,6 @@ class Scenario:
 
     def _dumped(self, config: Any) -> dict[str, Any]:
         return config.model_dump(mode="json", by_alias=True) if isinstance(config, BaseModel) else dict(config)
-
-
-def _wire(config: BaseModel | Mapping[str, Any] | None) -> dict[str, Any]:
-    """A configuration as a client sends it."""
-    return (
-        config.model_dump(mode="json", by_alias=True, exclude_unset=True) if isinstance(config, BaseModel) else dict(config or {})
-    )
 
 
 def _after(hook: str, resource: Stored[Any], announced: Sequence[Outcome], value: object, *, keeps: bool) -> Stored[Any]:
