@@ -24,7 +24,7 @@ from enopax_core.provider.values import Plan
 log = logging.getLogger(__name__)
 GROUP = "enopax"
 ENDPOINT = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
-RESERVED = frozenset({"operations", "events", "keys", "audit"})  # segments below /v1/ that belong to the core
+RESERVED = frozenset({"operations", "events", "keys", "audit", "admin"})  # segments below /v1/ that belong to the core
 
 
 @dataclass(frozen=True, kw_only=True)

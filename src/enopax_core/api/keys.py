@@ -1,4 +1,4 @@
-"""API keys and the audit log over HTTP."""
+"""API keys over HTTP."""
 
 from __future__ import annotations
 
@@ -84,15 +84,6 @@ class KeyHandlers:
 
     def _sealed(self, status: int, seen: SeenKey) -> bytes | None:
         return self._once.seal(_shown(status, seen))
-
-
-async def audit(call: Call) -> Response:
-    """GET /v1/audit"""
-    organisation, project = call.required("org", "project")
-    after, size = call.paging()
-    _, entries, following = await call.core.streams.audit(call.principal, organisation, project, after=after, size=size)
-    token = None if following is None else page_token(following)
-    return answer(present(entries=[views.audit_entry(entry) for entry in entries], nextPageToken=token))
 
 
 def _shown(status: int, seen: SeenKey) -> Response:

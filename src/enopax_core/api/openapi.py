@@ -27,6 +27,7 @@ ANSWERS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("DELETE", "/v1/keys/{id}"): {"200": "Done"},
     ("POST", "/v1/keys/{id}/rotate"): {"200": "Key"},
     ("GET", "/v1/audit"): {"200": "Audit"},
+    ("GET", "/v1/admin/audit/verify"): {"200": "Verification"},
     ("GET", ""): {"200": "Resources"},
     ("POST", ""): {"200": "Preview", "201": "Provisioned", "202": "Accepted"},
     ("GET", "/{id}"): {"200": "Resource"},
@@ -44,6 +45,11 @@ ANSWERS: Mapping[tuple[str, str], Mapping[str, str]] = {
 """Successful answers by method and path; of resources, by the path below `/v1/{endpoint}`."""
 
 PAGED = {"/v1/operations", "/v1/keys", "/v1/audit", "", "/{id}/operations"}
+FILTERS = {
+    "/v1/audit": ("Action", "Principal", "Resource", "Since"),
+    "/v1/admin/audit": ("After",),
+    "/v1/admin/audit/verify": ("Anchor",),
+}
 PLACED = {"/v1/operations", "/v1/events", "/v1/audit", ""}
 
 
@@ -133,6 +139,11 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
         responses["304"] = {"description": "Not changed since the ETag in If-None-Match."}
     if below in ("/{id}/metrics", "/{id}/credentials"):
         responses["409"] = PROBLEM
+    if below in FILTERS:
+        parameters += [_parameter(name) for name in FILTERS[below]]
+    if below == "/v1/admin/audit":
+        schema = {"type": "string", "description": "One line for each entry; each is a JSON object."}
+        responses["200"] = {"description": "The entries.", "content": {"application/jsonl": {"schema": schema}}}
     if below.endswith("/events"):
         parameters.append(_parameter("LastEventId"))
         schema = {"type": "string", "description": "Server-Sent Events; each `data` is a CloudEvents 1.0 JSON object."}
@@ -144,7 +155,7 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
         "operationId": "_".join(words),
         "summary": route.summary,
         "tags": [tag],
-        "description": f"Needs the permission `{route.permission}`.",
+        "description": f"Needs the permission `{route.permission}`{' on the whole installation' if route.installation else ''}.",
         "parameters": parameters,
         "responses": dict(sorted(responses.items())),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from enopax_core.api import keys as key_handlers
+from enopax_core.api import audit
 from enopax_core.api.call import Call
 from enopax_core.api.events import EventHandlers
 from enopax_core.api.idempotency import Once
@@ -29,6 +29,7 @@ class ApiRoute:
     permission: str  # of the core's, asked for by the use case
     summary: str
     tokens: bool = False  # a resource token may be used here
+    installation: bool = False  # the permission is asked for on the whole installation
 
 
 def api_routes(core: Core) -> Sequence[ApiRoute]:
@@ -39,6 +40,10 @@ def api_routes(core: Core) -> Sequence[ApiRoute]:
 
     def route(method: str, path: str, handler: Handler, permission: str, summary: str, *, tokens: bool = False) -> ApiRoute:
         return ApiRoute(method=method, path=path, handler=handler, permission=permission, summary=summary, tokens=tokens)
+
+    def admin(method: str, path: str, handler: Handler, summary: str) -> ApiRoute:
+        path = f"/v1/admin{path}"
+        return ApiRoute(method=method, path=path, handler=handler, permission="admin", summary=summary, installation=True)
 
     one = "/v1/{endpoint}/{id}"
     return (
@@ -52,7 +57,9 @@ def api_routes(core: Core) -> Sequence[ApiRoute]:
         route("POST", "/v1/keys", keys.create, "keys", "Create an API key"),
         route("DELETE", "/v1/keys/{id}", keys.revoke, "keys", "Revoke an API key"),
         route("POST", "/v1/keys/{id}/rotate", keys.rotate, "keys", "Give an API key a new secret"),
-        route("GET", "/v1/audit", key_handlers.audit, "audit", "Read a project's audit log"),
+        route("GET", "/v1/audit", audit.page, "audit", "Read a project's audit log"),
+        admin("GET", "/audit", audit.export, "Export the whole audit log as JSON lines"),
+        admin("GET", "/audit/verify", audit.verify, "Verify the audit log"),
         route("GET", "/v1/{endpoint}", resources.page, "read", "List a project's resources"),
         route("POST", "/v1/{endpoint}", resources.provision, "create", "Provision a resource"),
         route("GET", one, resources.get, "read", "Look at a resource"),

@@ -12,8 +12,10 @@ from enopax_core.core.endpoints import body_schema
 from enopax_core.core.keys import SeenKey
 from enopax_core.core.looks import Seen
 from enopax_core.core.operations import SeenOperation
+from enopax_core.events.audit import Verification
 from enopax_core.events.recorder import operation_snapshot, progress_view
-from enopax_core.records.event import AuditEntry, Event
+from enopax_core.records.audit import AuditEntry
+from enopax_core.records.event import Event
 from enopax_core.records.operation import OperationRecord
 from enopax_core.records.place import Place
 from enopax_core.records.resource import ResourceRecord
@@ -125,6 +127,17 @@ def audit_entry(entry: AuditEntry) -> dict[str, Any]:
         resource=entry.resource,
         detail=None if entry.detail is None else dict(entry.detail),
     )
+
+
+def verification(found: Verification) -> dict[str, Any]:
+    """What came of verifying the audit log."""
+    return {
+        "intact": not found.breaks,
+        "entries": found.entries,
+        "unchained": found.unchained,
+        "anchor": str(found.head) if found.head is not None and found.head.hash else "",
+        "breaks": [{"position": one.position, "message": one.message} for one in found.breaks],
+    }
 
 
 def accepted(core: Core, seen: Seen, record: OperationRecord) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from enopax_core.engine.queue import queue_operation
 from enopax_core.errors import Conflict, Gone, NotFound, PlaceTaken, PreconditionFailed, Suspended
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change
-from enopax_core.ledger import events, idempotency, operations, resources
+from enopax_core.ledger import audit as audit_log
+from enopax_core.ledger import idempotency, operations, resources
 from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Ledger, Transaction
-from enopax_core.records.event import AuditEntry
+from enopax_core.records.audit import AuditEntry
 from enopax_core.records.operation import OperationRecord
 from enopax_core.records.resource import ResourceRecord, Status
 from enopax_core.registry import Registered
@@ -128,7 +129,7 @@ def refuse_unless_changeable(current: ResourceRecord) -> None:
 
 def audit(transaction: Transaction, change: Change, resource: str | None) -> None:
     """Write who did it."""
-    events.add_audit(
+    audit_log.add(
         transaction,
         AuditEntry(
             at=transaction.now,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from enopax_core.clock import Clock
 from enopax_core.core.acceptance import Acceptance
+from enopax_core.core.audit import Audit
 from enopax_core.core.credentials import Credentials
 from enopax_core.core.endpoints import Endpoints
 from enopax_core.core.keys import Keys
@@ -39,6 +40,7 @@ class UseCases:
     endpoints: Endpoints
     keys: Keys
     streams: Streams
+    audit: Audit
 
 
 def compose(
@@ -112,4 +114,5 @@ def compose(
         ),
         keys=Keys(host=host, ledger=ledger, governors=governors, places=places, clock=clock),
         streams=Streams(ledger=ledger, feed=feed, operations=operations, places=places),
+        audit=Audit(ledger=ledger, governors=governors, places=places),
     )

@@ -14,6 +14,7 @@ import anyio
 
 from enopax_core import builtin
 from enopax_core.clock import Clock, utc_now
+from enopax_core.core.audit import Audit
 from enopax_core.core.authentication import Authentication
 from enopax_core.core.cases import UseCases, compose
 from enopax_core.core.credentials import Credentials
@@ -210,8 +211,13 @@ class Core:
 
     @property
     def streams(self) -> Streams:
-        """The log of events and the audit log. Raises NotOpen."""
+        """The log of events. Raises NotOpen."""
         return self._opened().streams
+
+    @property
+    def audit(self) -> Audit:
+        """The audit log. Raises NotOpen."""
+        return self._opened().audit
 
     @property
     def places(self) -> Places:

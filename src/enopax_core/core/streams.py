@@ -1,8 +1,8 @@
-"""Use cases on the log of events: follow an operation, follow a project; and the audit log."""
+"""Use cases on the log of events: follow an operation, follow a project."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 from enopax_core.core.operations import Operations
@@ -11,7 +11,7 @@ from enopax_core.errors import NotFound
 from enopax_core.events.feed import ENDS, Feed, wait
 from enopax_core.ledger import events
 from enopax_core.ledger.interface import Ledger
-from enopax_core.records.event import AuditEntry, Event
+from enopax_core.records.event import Event
 from enopax_core.records.place import Place
 from enopax_core.records.principal import Permission, Principal
 
@@ -62,24 +62,6 @@ class Streams:
             return await self._ledger.read(partial(events.of_project, project=place.project_id, after=position, size=PAGE))
 
         return place, self._follow(page, after, until_end=False)
-
-    async def audit(
-        self, principal: Principal, organisation: str, project: str, *, after: int, size: int
-    ) -> tuple[Place, Sequence[AuditEntry], int | None]:
-        """One page of a project's audit log, oldest first. Raises Forbidden."""
-        place = await self._places.allowed(principal, organisation, project, Permission.AUDIT)
-        if place.new:
-            return place, (), None
-        found = await self._ledger.read(
-            partial(
-                events.audit_page,
-                organisation=place.organisation_id,
-                project=place.project_id,
-                after=after,
-                size=size + 1,
-            )
-        )
-        return place, found[:size], found[size - 1].position if len(found) > size else None
 
     async def _follow(self, page: Page, after: int, *, until_end: bool) -> AsyncIterator[Event | None]:
         with self._feed.bell() as bell:

@@ -1,4 +1,4 @@
-"""The log of events, the cursors of its consumers and the audit log, over an open transaction."""
+"""The log of events and the cursors of its consumers, over an open transaction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from enopax_core.clock import parse, rfc3339
 from enopax_core.ledger.interface import Row, Transaction
-from enopax_core.records.event import AuditEntry, Event
+from enopax_core.records.event import Event
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,34 +85,6 @@ def cursors(transaction: Transaction) -> list[Cursor]:
 def drop_older(transaction: Transaction, before: datetime) -> None:
     """Forget events from before a moment that every consumer has seen."""
     transaction.execute("drop_old_events", before=rfc3339(before))
-
-
-def add_audit(transaction: Transaction, entry: AuditEntry) -> None:
-    """Append to the audit log."""
-    transaction.execute(
-        "add_audit",
-        at=rfc3339(entry.at),
-        principal=entry.principal,
-        credential=entry.credential,
-        action=entry.action,
-        organisation=entry.organisation,
-        project=entry.project,
-        resource=entry.resource,
-        detail=None if entry.detail is None else json.dumps(dict(entry.detail)),
-    )
-
-
-def audit_page(transaction: Transaction, *, organisation: str, project: str, after: int, size: int) -> list[AuditEntry]:
-    """One page of a project's audit log, what concerns its whole organisation included."""
-    rows = transaction.execute("list_audit", organisation=organisation, project=project, after=after, size=size)
-    return [
-        AuditEntry(
-            **{n: r[n] for n in ("position", "principal", "credential", "action", "organisation", "project", "resource")},
-            at=parse(r["at"]),
-            detail=None if r["detail"] is None else json.loads(r["detail"]),
-        )
-        for r in rows
-    ]
 
 
 def _event(row: Row) -> Event:

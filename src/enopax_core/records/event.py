@@ -22,18 +22,3 @@ class Event:
     sequence: int  # 1, 2, 3 … within the operation
     at: datetime
     data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AuditEntry:
-    """Who did what; written in the transaction that did it."""
-
-    position: int = 0
-    at: datetime
-    principal: str
-    credential: str
-    action: str
-    organisation: str | None = None
-    project: str | None = None
-    resource: str | None = None
-    detail: Mapping[str, Any] | None = None

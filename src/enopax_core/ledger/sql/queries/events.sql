@@ -29,12 +29,3 @@ ON CONFLICT (consumer) DO UPDATE SET position = excluded.position, failures = ex
 
 -- name: all_cursors
 SELECT * FROM cursors ORDER BY consumer;
-
--- name: add_audit
-INSERT INTO audit (at, principal, credential, action, organisation, project, resource, detail)
-VALUES (:at, :principal, :credential, :action, :organisation, :project, :resource, :detail);
-
--- name: list_audit
-SELECT * FROM audit
- WHERE organisation = :organisation AND (project = :project OR project IS NULL) AND position > :after
- ORDER BY position LIMIT :size;
