@@ -12,10 +12,12 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from enopax_core import Core, Settings, errors
+from enopax_core import Core, Settings, client, errors
 from enopax_core.api.routes import api_routes
 from enopax_core.cli import OWN, group
+from enopax_core.cli.provision import ByProvider
 from enopax_core.cli.serve import plugin_sections
+from enopax_core.cli.session import OPTIONS
 from enopax_core.hooks import GOVERNING_HOOKS, Host
 from enopax_core.provider import HOOKS, Provider, Resource
 from enopax_core.provider.values import STAGES
@@ -135,17 +137,38 @@ def test_every_provider_hook_attribute_and_field_is_documented() -> None:
 
 
 def options(command: click.Command) -> set[str]:
-    """Options of a command."""
+    """Options of a command and of what is below it; of those made for each provider, what they have in common."""
     context = click.Context(command)
-    return {option for parameter in command.get_params(context) for option in parameter.opts if option.startswith("--")}
+    found = {option for parameter in command.get_params(context) for option in parameter.opts if option.startswith("--")}
+    if isinstance(command, ByProvider):
+        nothing = client.Provider.model_validate({"name": "n", "endpoint": "e", "schemas": {"provision": {}, "update": {}}})
+        below = [command.make(nothing)]
+    elif isinstance(command, click.Group):
+        below = [command.get_command(context, name) for name in command.list_commands(context)]
+    else:
+        below = []
+    return found.union(*(options(one) for one in below if one is not None)) - {"--help"}
 
 
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_every_command_is_documented_with_its_options(name: str) -> None:
     command = group.get_command(click.Context(group), name)
     assert command is not None
-    documented = set(re.findall(r"`(--[a-z-]+)`", section("commands.md", f"`enopax {name}`")))
-    compare(documented | {"--help"}, options(command) | {"--help"})
+    part = section("commands.md", f"`enopax {name}`")
+    shared = {option for one in _decorated(OPTIONS) for option in one.opts}
+    documented = set(re.findall(r"`(--[a-z-]+)[^`]*`", part)) | (shared if "Shared options." in part else set())
+    compare(documented, options(command))
+
+
+def _decorated(decorators: Iterable[Any]) -> list[click.Parameter]:
+    """Parameters that decorators leave on what they decorate."""
+
+    def nothing() -> None: ...
+
+    for decorator in decorators:
+        decorator(nothing)
+    found: list[click.Parameter] = nothing.__click_params__  # type: ignore[attr-defined]  # click's own way of keeping them
+    return found
 
 
 def test_every_bundled_provider_is_documented_with_its_fields(core: Core) -> None:

@@ -9,11 +9,31 @@ from importlib.metadata import EntryPoint, entry_points, version
 
 import click
 
+from enopax_core.cli.exits import status_of
 from enopax_core.errors import EnopaxError, StartupError
 
 OWN: Mapping[str, tuple[str, str]] = {
     "serve": ("enopax_core.cli.serve:command", "Run the server."),
+    "providers": ("enopax_core.cli.look:providers", "List what can be provisioned."),
+    "provision": ("enopax_core.cli.provision:provision", "Provision a resource."),
+    "list": ("enopax_core.cli.look:list_", "List a project's resources."),
+    "show": ("enopax_core.cli.look:show", "Show a resource."),
+    "metrics": ("enopax_core.cli.look:metrics", "Measure a resource now."),
+    "logs": ("enopax_core.cli.look:logs", "Show the latest lines of a resource's log."),
+    "update": ("enopax_core.cli.provision:update", "Change a resource; shows the difference first."),
+    "delete": ("enopax_core.cli.change:delete", "Delete a resource; asks first."),
+    "restore": ("enopax_core.cli.change:restore", "Bring a deleted resource back."),
+    "credentials": ("enopax_core.cli.change:credentials", "Print a resource's secrets."),
+    "connect": ("enopax_core.cli.change:connect", "Start the right client."),
+    "operations": ("enopax_core.cli.operations:group", "List, watch, cancel and retry operations."),
+    "events": ("enopax_core.cli.operations:events", "Follow a project."),
+    "keys": ("enopax_core.cli.keys:group", "Make, list, rotate and revoke API keys."),
+    "audit": ("enopax_core.cli.look:audit", "Show who did what in a project."),
+    "apply": ("enopax_core.cli.declare:apply", "Bring a project to what a file says."),
+    "export": ("enopax_core.cli.declare:export", "Write a file from what exists."),
+    "login": ("enopax_core.cli.login:command", "Sign in to a server elsewhere."),
     "rotate-secrets": ("enopax_core.cli.rotate_secrets:command", "Seal every stored secret under a new key."),
+    "completion": ("enopax_core.cli.completion:command", "Print the completion script of a shell."),
 }
 GROUP = "enopax.commands"
 
@@ -62,7 +82,7 @@ def main() -> None:
     except Exception as error:
         logging.getLogger(__name__).debug("The command failed.", exc_info=error)
         click.echo(f"enopax: {sentence(error)}", err=True)
-        raise SystemExit(1) from None
+        raise SystemExit(status_of(error)) from None
 
 
 def sentence(error: BaseException) -> str:
@@ -70,7 +90,8 @@ def sentence(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):  # task groups wrap whatever is raised inside them
         error = next((part for part in error.exceptions if isinstance(part, EnopaxError)), error.exceptions[0])
     if isinstance(error, EnopaxError):
-        return error.message
+        faults = "".join(f"\n  {fault.pointer or '/'}: {fault.message}" for fault in error.faults)
+        return error.message + faults
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."
     return f"Unexpected {type(error).__name__}: {' '.join(str(error).split())} (a bug; --log-level debug shows where)."

@@ -1,0 +1,99 @@
+"""Commands that take resources away and bring them back, and those for their secrets."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from enopax_core.cli.session import Session, connected
+from enopax_core.client import resources
+from enopax_core.errors import NotReady
+
+
+@click.command()
+@click.argument("endpoint")
+@click.argument("resource")
+@click.option("--purge", is_flag=True, help="Free everything for good, also what is kept after deletion.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@connected
+def delete(session: Session, endpoint: str, resource: str, purge: bool, yes: bool) -> None:
+    """Delete a resource; asks first and names it."""
+    found = session.resource(endpoint, resource)
+    if not yes:
+        question = f"Delete {endpoint} {found.name} ({found.id}){' for good' if purge else ''}?"
+        click.confirm(question, abort=True, err=True)
+    answer = session.client.send(resources.delete(endpoint, found.id, purge=purge))
+    operation = answer.get("operation")
+    if operation:
+        session.output.follow(session.client, str(operation))
+    session.output.fields({"id": found.id, "message": answer.get("message", "")})
+
+
+@click.command()
+@click.argument("endpoint")
+@click.argument("id")
+@connected
+def restore(session: Session, endpoint: str, id: str) -> None:
+    """Bring a deleted resource back; its id is in `enopax list --status deleted`."""
+    restored = session.client.send(resources.restore(endpoint, id, wait=0))
+    if restored.operation is not None:
+        session.output.follow(session.client, restored.operation)
+    back = session.client.send(resources.show(endpoint, id))
+    session.output.fields({"id": back.id, "name": back.name, "status": back.status, "access": back.access or ""})
+
+
+@click.command()
+@click.argument("endpoint")
+@click.argument("resource")
+@click.option("--format", "form", type=click.Choice(["env", "json", "uri"]), default="env", help="How. [env]")
+@click.option("--rotate", is_flag=True, help="Issue new ones first; the old ones stop working.")
+@connected
+def credentials(session: Session, endpoint: str, resource: str, form: str, rotate: bool) -> None:
+    """Print a resource's secrets; the reading is audited."""
+    found = session.resource(endpoint, resource)
+    ask = resources.rotate if rotate else resources.credentials
+    secrets = session.client.send(ask(endpoint, found.id))
+    if form == "json" or session.output.json:
+        session.output.value(secrets)
+    elif form == "env":
+        for name, value in secrets.items():
+            click.echo(f"{name.upper()}={shlex.quote(str(value))}")
+    else:
+        click.echo(address(found.connection, found.access, secrets))
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("endpoint")
+@click.argument("resource")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@connected
+def connect(session: Session, endpoint: str, resource: str, arguments: tuple[str, ...]) -> None:
+    """Start the right client: git clone for a repository, psql for a database. ARGUMENTS go to it."""
+    found = session.resource(endpoint, resource)
+    if "ssh" in found.connection:
+        command, environ = ["git", "clone", *arguments, found.connection["ssh"]], {}
+    elif "direct" in found.connection:
+        secrets = session.client.send(resources.credentials(endpoint, found.id))
+        names = {"PGUSER": "username", "PGPASSWORD": "password", "PGDATABASE": "database"}
+        environ = {variable: str(secrets[name]) for variable, name in names.items() if name in secrets}
+        command = ["psql", found.connection["direct"], *arguments]  # the password goes by the environment, not by arguments
+    else:
+        raise NotReady(f"{found.name} has no address that a known client could open: see enopax show {endpoint} {found.id}.")
+    try:
+        os.execvpe(command[0], command, {**os.environ, **environ})  # noqa: S606  # a fixed program, its arguments as they are
+    except FileNotFoundError:
+        raise NotReady(f"{command[0]} is not installed.") from None
+
+
+def address(connection: Mapping[str, str], access: str | None, secrets: Mapping[str, Any]) -> str:
+    """An address with user name and secret in it, as clients take them."""
+    if "url" in secrets:
+        return str(secrets["url"])
+    base = connection.get("http") or access or ""
+    secret = secrets.get("password") or secrets.get("token") or ""
+    user = secrets.get("username", "")
+    return base.replace("://", f"://{user}:{secret}@", 1)
