@@ -11,7 +11,7 @@ from common import Line, folder, report
 
 from enopax_core import Core, Provider, Settings
 from enopax_core.provider import Config, Observed, Operation, Outcome, Resource
-from enopax_core.records.principal import SYSTEM
+from enopax_core.records.principal import INSTALLATION
 
 NUMBER, AT_ONCE = 4000, 64
 
@@ -47,7 +47,7 @@ async def measure() -> float:
             async def one(number: int) -> None:
                 body: dict[str, Any] = {"name": f"n{number}", "organisationName": "Bench", "projectName": "Bench"}
                 async with slots:
-                    accepted = await core.resources.provision(SYSTEM, "idle", body)
+                    accepted = await core.resources.provision(INSTALLATION, "idle", body)
                     if accepted.operation is not None:
                         await core.operations.pause(accepted.operation.id, 60)
 

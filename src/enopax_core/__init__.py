@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from enopax_core.app import create_app as create_app
+    from enopax_core.blocking import Blocking as Blocking
     from enopax_core.core.core import Core as Core
     from enopax_core.hooks import Change as Change
     from enopax_core.hooks import Host as Host
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from enopax_core.records.event import Event as Event
     from enopax_core.records.place import Place as Place
     from enopax_core.records.place import Target as Target
+    from enopax_core.records.principal import INSTALLATION as INSTALLATION
     from enopax_core.records.principal import Presented as Presented
     from enopax_core.records.principal import Principal as Principal
     from enopax_core.records.resource import ResourceRecord as ResourceRecord
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from enopax_core.settings import Settings as Settings
 
 __all__ = [
+    "INSTALLATION",
+    "Blocking",
     "Change",
     "Core",
     "Event",
@@ -49,6 +53,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "INSTALLATION": "enopax_core.records.principal",
+    "Blocking": "enopax_core.blocking",
     "Change": "enopax_core.hooks",
     "Core": "enopax_core.core.core",
     "Event": "enopax_core.records.event",

@@ -15,7 +15,7 @@ from enopax_core.api.problems import HttpError
 from enopax_core.core.core import Core
 from enopax_core.errors import Forbidden, PluginRefused
 from enopax_core.records.place import Target
-from enopax_core.records.principal import SYSTEM
+from enopax_core.records.principal import INSTALLATION
 
 CORE = re.compile(r"^/(v1|providers|healthz|readyz|openapi\.json|docs|metrics)(/|$)")
 
@@ -34,7 +34,7 @@ class PluginEndpoint:
             allowed = ", ".join(sorted(route.methods))
             raise HttpError(405, f"{request.method} is not possible here.", {"Allow": allowed})
         if route.access == "principal":
-            principal = await self._core.authenticate(presented_by(request)) if self._core.settings.auth else SYSTEM
+            principal = await self._core.authenticate(presented_by(request)) if self._core.settings.auth else INSTALLATION
             await self._core.governors.require(principal, route.permission or "read", Target())
             scope.setdefault("state", {})["principal"] = principal
         if route.body_limit is not None:

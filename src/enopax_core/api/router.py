@@ -16,7 +16,7 @@ from enopax_core.api.problems import HttpError, problem
 from enopax_core.api.routes import ApiRoute
 from enopax_core.core.core import Core
 from enopax_core.errors import EnopaxError, Forbidden
-from enopax_core.records.principal import SYSTEM, Principal
+from enopax_core.records.principal import INSTALLATION, Principal
 
 
 class PathEndpoint:
@@ -61,7 +61,7 @@ class PathEndpoint:
 
     async def _principal(self, request: Request) -> Principal:
         if not self._core.settings.auth:
-            return SYSTEM
+            return INSTALLATION
         return await self._core.authenticate(presented_by(request))
 
 

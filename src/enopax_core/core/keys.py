@@ -24,7 +24,7 @@ from enopax_core.ledger import idempotency
 from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.records.place import Place, Target
-from enopax_core.records.principal import SYSTEM, Permission, Principal
+from enopax_core.records.principal import INSTALLATION, Permission, Principal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class Keys:
             secret = keys.new_key()
             write_private(path, secret + "\n")  # before the commit: a key nobody ever saw would lock the operator out
             fields = {"name": "owner", "role": "owner", "permissions": None, "organisation": None, "project": None}
-            keys.add(transaction, new_id("key"), secret, {**fields, "expires_at": None, "created_by": SYSTEM.id})
+            keys.add(transaction, new_id("key"), secret, {**fields, "expires_at": None, "created_by": INSTALLATION.id})
             return secret
 
         await self._ledger.write(write)

@@ -15,7 +15,7 @@ from enopax_core.ledger import operations, resources
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.records.condition import Hold
 from enopax_core.records.operation import Kind, OperationRecord
-from enopax_core.records.principal import SYSTEM
+from enopax_core.records.principal import INSTALLATION
 from enopax_core.records.resource import ResourceRecord
 from enopax_core.registry import Registry
 
@@ -68,7 +68,7 @@ class LentResources:
             registered = self._registry.provider(current.endpoint)
             if not registered.has(kind) or not current.has_backend or not current.live:
                 return None
-            return queue_operation(transaction, kind, registered, after, principal=SYSTEM.id)
+            return queue_operation(transaction, kind, registered, after, principal=INSTALLATION.id)
 
         operation = await self._ledger.write(write)
         if operation is not None:

@@ -9,6 +9,7 @@ from functools import partial
 
 import anyio
 
+from enopax_core.core.acceptance import Accepted
 from enopax_core.core.looks import Looks
 from enopax_core.core.places import Places
 from enopax_core.engine import transitions
@@ -93,6 +94,20 @@ class Operations:
         """Wait until an operation has ended, at most so long; the operation as it then stands, None if it is gone."""
         await self.pause(id, seconds)
         return await self._ledger.read(partial(operations.get, id=id))
+
+    async def ended(self, accepted: Accepted) -> OperationRecord:
+        """Wait for the end of what was accepted, however long that takes.
+
+        Raises: OperationEnded where there was nothing left to do; NotFound when the resource was purged meanwhile.
+        """
+        if accepted.operation is None:
+            raise OperationEnded("There was nothing left to do.")
+        while True:
+            record = await self.wait(accepted.operation.id, POLL.total_seconds())
+            if record is None:
+                raise NotFound
+            if record.state.ended:
+                return record
 
     async def pause(self, id: str, seconds: float) -> None:
         """Wait until an operation has ended, at most so long."""

@@ -62,5 +62,5 @@ class Principal:
     ambient: bool = False  # came by cookie: unsafe methods need Origin and a CSRF token
 
 
-SYSTEM = Principal(id="system", kind="system", role="owner")
-"""The installation itself: schedules, reconcile, expiry."""
+INSTALLATION = Principal(id="system", kind="system", role="owner")
+"""The installation itself: schedules, reconcile, expiry, and whoever embeds the core. It may do everything."""

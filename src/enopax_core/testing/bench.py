@@ -19,7 +19,7 @@ from enopax_core.engine.present import Presenter
 from enopax_core.ledger import resources
 from enopax_core.provider.values import Observed, Resource
 from enopax_core.records.operation import OperationRecord, State
-from enopax_core.records.principal import SYSTEM
+from enopax_core.records.principal import INSTALLATION
 from enopax_core.records.resource import ResourceRecord
 from enopax_core.registry import Registered
 from enopax_core.settings import Settings
@@ -129,23 +129,23 @@ class Opened:
 
     async def ask_provision(self, name: str, config: Config) -> Accepted:
         """Ask for a new resource."""
-        return await self.core.resources.provision(SYSTEM, self.endpoint, {"name": name, **PLACE, **wire(config)})
+        return await self.core.resources.provision(INSTALLATION, self.endpoint, {"name": name, **PLACE, **wire(config)})
 
     async def ask_update(self, id: str, config: Config) -> Accepted:
         """Ask for another configuration."""
-        return await self.core.resources.update(SYSTEM, self.endpoint, id, wire(config))
+        return await self.core.resources.update(INSTALLATION, self.endpoint, id, wire(config))
 
     async def ask_delete(self, id: str, *, purge: bool = False) -> Accepted:
         """Ask for the end of a resource."""
-        return await self.core.resources.delete(SYSTEM, self.endpoint, id, purge=purge)
+        return await self.core.resources.delete(INSTALLATION, self.endpoint, id, purge=purge)
 
     async def ask_restore(self, id: str) -> Accepted:
         """Ask for a deleted resource back."""
-        return await self.core.resources.restore(SYSTEM, self.endpoint, id)
+        return await self.core.resources.restore(INSTALLATION, self.endpoint, id)
 
     async def ask_rotate(self, id: str) -> Accepted:
         """Ask for new credentials."""
-        return await self.core.credentials.rotate(SYSTEM, self.endpoint, id)
+        return await self.core.credentials.rotate(INSTALLATION, self.endpoint, id)
 
     async def ended(self, accepted: Accepted) -> OperationRecord:
         """Wait until a change has ended, however."""
@@ -181,7 +181,7 @@ class Opened:
         """Wait until a change that was killed has been finished."""
         operation = await self.end_of(wire.operation)
         if operation.state is State.FAILED and (operation.error or {}).get("code") == "worker-lost":
-            await self.core.operations.retry(SYSTEM, operation.id)  # `attempts` allows one alone
+            await self.core.operations.retry(INSTALLATION, operation.id)  # `attempts` allows one alone
             operation = await self.end_of(wire.operation)
         promise(
             operation.state is State.SUCCEEDED,
