@@ -74,6 +74,14 @@ class Resources(Protocol):
     async def find(self, endpoint: str, project: str, name: str) -> ResourceRecord | None:
         """The live resource that holds a name in a project (by the project's opaque id)."""
 
+    async def provision(self, endpoint: str, body: Mapping[str, Any], *, beside: str, key: str) -> ResourceRecord:
+        """Accept a new resource in the organisation and project of `beside`, a resource's id; it is provisioned later.
+
+        `body` is what POST takes, without the two names. Repeatable for a day: the same `key` (`operation.key(step)`)
+        gives the resource that it made. Nobody's permission is asked. Raises NotFound, Invalid, NameTaken, or what a
+        governing plugin refuses with.
+        """
+
     async def hold(self, id: str, name: str, reason: str) -> None:
         """Suspend a resource for a named reason; several may coexist. Repeatable. Raises NotFound."""
 

@@ -156,7 +156,7 @@ class Core:
             vault=vault,
             ledger=ledger,
             governors=self.governors,
-            resources=LentResources(ledger, registry, engine),
+            resources=LentResources(ledger, registry, engine, self._places, cases.resources),
             ports=Ports(ledger, settings.section("runtime", RuntimeSettings).port_range),
         )
         await reseal(vault, ledger, unfinished_only=True)

@@ -1,17 +1,22 @@
-"""What plugins may do with resources: look without being asked who they are, hold and release."""
+"""What plugins may do with resources: look without being asked who they are, make another, hold and release."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from enopax_core.core.acceptance import Conditions
+from enopax_core.core.places import Places
+from enopax_core.core.resources import Resources
 from enopax_core.engine import transitions
 from enopax_core.engine.engine import Engine
 from enopax_core.engine.queue import queue_operation
 from enopax_core.errors import NotFound
 from enopax_core.events.recorder import record_resource
-from enopax_core.ledger import operations, resources
+from enopax_core.ledger import idempotency, operations, resources
+from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.records.condition import Hold
 from enopax_core.records.operation import Kind, OperationRecord
@@ -19,12 +24,16 @@ from enopax_core.records.principal import INSTALLATION
 from enopax_core.records.resource import ResourceRecord
 from enopax_core.registry import Registry
 
+PLUGINS = "plugins"
+"""Whose idempotency keys those of plugins are: no caller's credential is called so."""
+
 
 class LentResources:
     """Implements `hooks.Resources`."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, engine: Engine) -> None:
+    def __init__(self, ledger: Ledger, registry: Registry, engine: Engine, places: Places, use_cases: Resources) -> None:
         self._ledger, self._registry, self._engine = ledger, registry, engine
+        self._places, self._use_cases = places, use_cases
 
     async def get(self, id: str) -> ResourceRecord | None:
         """See hooks.Resources."""
@@ -33,6 +42,25 @@ class LentResources:
     async def find(self, endpoint: str, project: str, name: str) -> ResourceRecord | None:
         """See hooks.Resources."""
         return await self._ledger.read(partial(resources.find, endpoint=endpoint, project=project, name=name))
+
+    async def provision(self, endpoint: str, body: Mapping[str, Any], *, beside: str, key: str) -> ResourceRecord:
+        """See hooks.Resources."""
+
+        def find(transaction: Transaction) -> tuple[ResourceRecord | None, ResourceRecord | None]:
+            bound = idempotency.find(transaction, PLUGINS, key, transaction.now)
+            operation = None if bound is None else operations.get(transaction, bound.operation or "")
+            made = None if operation is None else resources.get(transaction, operation.resource or "")
+            return resources.get(transaction, beside), made
+
+        neighbour, made = await self._ledger.read(find)
+        if made is not None:
+            return made
+        if neighbour is None:
+            raise NotFound
+        place = await self._places.of(neighbour.project)
+        names = {"organisationName": place.organisation, "projectName": place.project}
+        conditions = Conditions(bound=BoundRequest(caller=PLUGINS, key=key, fingerprint=""))
+        return (await self._use_cases.provision(INSTALLATION, endpoint, {**body, **names}, conditions)).resource
 
     async def hold(self, id: str, name: str, reason: str) -> None:
         """See hooks.Resources."""

@@ -171,7 +171,7 @@ class Effects:
                         name=schedule.name,
                         endpoint=registered.endpoint,
                         every=schedule.every,
-                        due_at=transaction.now + schedule.every,
+                        due_at=transaction.now + (schedule.every if schedule.first is None else schedule.first),
                     ),
                     keep=True,
                 )

@@ -7,6 +7,7 @@ from enopax_core.provider.endpoints import CustomEndpoint, Schedule, custom_endp
 from enopax_core.provider.spec import HOOKS, ProviderSpec, hookimpl
 from enopax_core.provider.values import (
     Action,
+    Json,
     Metric,
     Observed,
     Operation,
@@ -15,14 +16,17 @@ from enopax_core.provider.values import (
     Price,
     Resource,
 )
+from enopax_core.records.condition import Condition
 from enopax_core.records.log import LogLine
 
 __all__ = [
     "HOOKS",
     "Action",
     "Cancelled",
+    "Condition",
     "Config",
     "CustomEndpoint",
+    "Json",
     "LogLine",
     "Metric",
     "Observed",

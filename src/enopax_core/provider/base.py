@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, get_args
 
 from enopax_core.errors import PluginRefused
-from enopax_core.provider.endpoints import CustomEndpoint, EndpointMark, Schedule
+from enopax_core.provider.endpoints import CustomEndpoint, EndpointMark, Schedule, ScheduleMark
 from enopax_core.provider.spec import HOOKS, ConfigT, ProviderSpec
 from enopax_core.provider.values import Plan
 
@@ -68,11 +68,12 @@ class Provider(ProviderSpec[ConfigT]):
 
     def schedules(self) -> Sequence[Schedule]:
         """The methods marked `@scheduled`."""
-        return [
-            Schedule(name=name, every=method.enopax_schedule, call=getattr(self, name))
-            for name, method in inspect.getmembers_static(type(self))
-            if hasattr(method, "enopax_schedule")
-        ]
+        found: list[Schedule] = []
+        for name, method in inspect.getmembers_static(type(self)):
+            mark: ScheduleMark | None = getattr(method, "enopax_schedule", None)
+            if mark is not None:
+                found.append(Schedule(name=name, every=mark.every, first=mark.first, call=getattr(self, name)))
+        return found
 
 
 def overrides(provider: ProviderSpec[Any], hook: str) -> bool:

@@ -33,6 +33,7 @@ class Schedule:
     name: str
     every: timedelta
     call: Callable[..., Any]
+    first: timedelta | None = None  # after the resource came into service; None: as `every`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +72,22 @@ def custom_endpoint(
     return mark
 
 
-def scheduled(*, every: timedelta) -> Callable[[F], F]:
-    """Run a method `(operation, resource)` on every resource with a backend, each `every`, once across all workers."""
+@dataclass(frozen=True, kw_only=True)
+class ScheduleMark:
+    """What `@scheduled` leaves on a method."""
+
+    every: timedelta
+    first: timedelta | None
+
+
+def scheduled(*, every: timedelta, first: timedelta | None = None) -> Callable[[F], F]:
+    """Run a method `(operation, resource)` on every resource with a backend, each `every`, once across all workers.
+
+    The first time is so long after the resource came into service as `first` says, or `every` without it.
+    """
 
     def mark(function: F) -> F:
-        function.__dict__["enopax_schedule"] = every
+        function.__dict__["enopax_schedule"] = ScheduleMark(every=every, first=first)
         return function
 
     return mark

@@ -11,13 +11,14 @@ from typing import Any, Literal, TypeVar
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from enopax_core.errors import NotFound, Unauthenticated
+from enopax_core.errors import NameTaken, NotFound, Unauthenticated
 from enopax_core.hooks import Host, Ports, Resources
 from enopax_core.ledger.interface import Ledger
 from enopax_core.records.condition import Hold
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.records.resource import ResourceRecord
+from enopax_core.registry import ENVELOPE
 from enopax_core.settings import Settings
 from enopax_core.vault import Vault
 
@@ -109,6 +110,7 @@ class FakeResources:
     def __init__(self, host: FakeHost) -> None:
         self.records: dict[str, ResourceRecord] = {}
         self._host = host
+        self._made: dict[str, str] = {}
 
     async def get(self, id: str) -> ResourceRecord | None:
         """See Resources."""
@@ -118,6 +120,29 @@ class FakeResources:
         """See Resources."""
         wanted = (endpoint, project, name, True)
         return next((r for r in self.records.values() if (r.endpoint, r.project, r.name, r.name_held) == wanted), None)
+
+    async def provision(self, endpoint: str, body: Mapping[str, Any], *, beside: str, key: str) -> ResourceRecord:
+        """See Resources. The record stays as it was accepted: nothing provisions it."""
+        if key not in self._made:
+            neighbour = self.records.get(beside)
+            if neighbour is None:
+                raise NotFound
+            if await self.find(endpoint, neighbour.project, body["name"]) is not None:
+                raise NameTaken
+            id, config = f"{beside}-{len(self._made)}", {name: value for name, value in body.items() if name not in ENVELOPE}
+            self.records[id] = ResourceRecord(
+                id=id,
+                endpoint=endpoint,
+                organisation=neighbour.organisation,
+                project=neighbour.project,
+                name=body["name"],
+                plan=body.get("plan"),
+                config=config,
+                created_at=self._host.now,
+                updated_at=self._host.now,
+            )
+            self._made[key] = id
+        return self.records[self._made[key]]
 
     async def hold(self, id: str, name: str, reason: str) -> None:
         """See Resources."""
