@@ -43,15 +43,22 @@ class Forgetful(Weak):
 
 
 class Split(Weak):
-    """Looks first and writes later, in a transaction of its own."""
+    """Looks first and writes later, in a transaction of its own; the first two look before either writes."""
+
+    def __init__(self, path: Path, tables: Sequence[Tables], queries: dict[str, str]) -> None:
+        super().__init__(path, tables, queries)
+        self.looked, self.both = 0, asyncio.Event()
 
     async def write(self, function: Callable[[Transaction], T], *, durable: bool = True) -> T:
-        await super().write(lambda _: None)
-        seen = await super().read(lambda transaction: transaction.execute("get_cursor", consumer="counter"))
+        seen = await self.read(lambda transaction: transaction.execute("get_cursor", consumer="counter"))
+        self.looked += 1
+        if self.looked == 2:
+            self.both.set()
+        await self.both.wait()
 
         def write(transaction: Transaction) -> T:
-            if seen:
-                transaction.execute("set_cursor", consumer="counter", position=seen[0]["position"], failures=0, error=None)
+            position = seen[0]["position"] if seen else 0
+            transaction.execute("set_cursor", consumer="counter", position=position, failures=0, error=None)
             return function(transaction)
 
         return await super().write(write)
