@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from enopax_core.testing.dispatcher import DispatcherConformance as DispatcherConformance
     from enopax_core.testing.host import FakeHost as FakeHost
     from enopax_core.testing.ledger import LedgerConformance as LedgerConformance
+    from enopax_core.testing.plugin import PluginConformance as PluginConformance
     from enopax_core.testing.provider import ProviderConformance as ProviderConformance
     from enopax_core.testing.scenario import ImpossibleState as ImpossibleState
     from enopax_core.testing.scenario import Result as Result
@@ -26,6 +27,7 @@ __all__ = [
     "FakeHost",
     "ImpossibleState",
     "LedgerConformance",
+    "PluginConformance",
     "ProviderConformance",
     "Result",
     "Scenario",
@@ -37,6 +39,7 @@ _HOMES = {
     "FakeHost": "enopax_core.testing.host",
     "ImpossibleState": "enopax_core.testing.scenario",
     "LedgerConformance": "enopax_core.testing.ledger",
+    "PluginConformance": "enopax_core.testing.plugin",
     "ProviderConformance": "enopax_core.testing.provider",
     "Result": "enopax_core.testing.scenario",
     "Scenario": "enopax_core.testing.scenario",

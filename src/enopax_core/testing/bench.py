@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -45,14 +45,15 @@ class Bench:
         *,
         endpoint: str | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        disabled: Collection[str] = (),
         patience: float = 60.0,
     ) -> None:
-        """`settings` by section; `patience`: seconds that one change may take."""
+        """`settings` by section; `disabled` built-in plugins by name; `patience`: seconds that one change may take."""
         self.data_dir = data_dir
         self.patience = patience
         self.past = timedelta()
         """How far the clock is ahead of the machine's."""
-        self._plugin, self._endpoint = plugin, endpoint
+        self._plugin, self._endpoint, self._disabled = plugin, endpoint, tuple(disabled)
         self._settings = {section: dict(values) for section, values in (settings or {}).items()}
 
     def clock(self) -> datetime:
@@ -62,11 +63,12 @@ class Bench:
     @contextlib.asynccontextmanager
     async def open(self, *more: object) -> AsyncIterator[Opened]:
         """A new core on the data directory, with the plugin made anew; `more` plugins beside it."""
-        settings = Settings(data_dir=self.data_dir, sections=self._settings)
-        core = Core(settings, plugins=[self._plugin(self.data_dir), *more], clock=self.clock)
+        settings = Settings(data_dir=self.data_dir, sections=self._settings, disabled_plugins=self._disabled)
+        plugin = self._plugin(self.data_dir)
+        core = Core(settings, plugins=[plugin, *more], clock=self.clock)
         try:
             async with core:
-                yield Opened(self, core, self._registered(core))
+                yield Opened(self, core, self._registered(core), plugin)
         except BaseExceptionGroup as group:  # task groups of the core wrap what a test raises; pytest wants it plain
             raise _only(group) from None
 
@@ -78,11 +80,11 @@ class Bench:
         last = len(wire.points) - 1
         return sorted({round(number * last / (MOST_KILLS - 1)) for number in range(MOST_KILLS)})
 
-    async def kill(self, type: str, point: int, ask: Ask) -> Tripwire:
-        """Ask for a change and kill the core at a point of its first attempt."""
+    async def kill(self, type: str, point: int, ask: Ask, *more: object) -> Tripwire:
+        """Ask for a change and kill the core at a point of its first attempt; `more` plugins run beside the one under test."""
         wire = Tripwire(type, point)
         with contextlib.suppress(Killed):
-            async with self.open(wire) as opened:
+            async with self.open(*more, wire) as opened:
                 await opened.ended(await ask(opened))
         return wire
 
@@ -120,8 +122,8 @@ def _only(error: BaseException) -> BaseException:
 class Opened:
     """An open core, with the verbs that kits need, on behalf of the installation itself."""
 
-    def __init__(self, bench: Bench, core: Core, registered: Registered) -> None:
-        self.bench, self.core, self.registered = bench, core, registered
+    def __init__(self, bench: Bench, core: Core, registered: Registered, plugin: object) -> None:
+        self.bench, self.core, self.registered, self.plugin = bench, core, registered, plugin
         self.endpoint = registered.endpoint
         self.calls = Calls(registered, anyio.CapacityLimiter(4), core.metrics)
 
@@ -146,6 +148,17 @@ class Opened:
     async def ask_rotate(self, id: str) -> Accepted:
         """Ask for new credentials."""
         return await self.core.credentials.rotate(INSTALLATION, self.endpoint, id)
+
+    def life(self, changed: Config | None) -> Iterator[Callable[[str], Awaitable[Accepted]]]:
+        """What can be asked of a provisioned resource by its id, as far as the provider offers it, up to its end."""
+        if self.registered.has("update") and changed is not None:
+            yield partial(self.ask_update, config=changed)
+        if self.registered.has("rotate"):
+            yield self.ask_rotate
+        yield self.ask_delete
+        if self.registered.has("restore"):
+            yield self.ask_restore
+            yield self.ask_delete
 
     async def ended(self, accepted: Accepted) -> OperationRecord:
         """Wait until a change has ended, however."""

@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -269,15 +268,7 @@ class ProviderConformance(Asynchronous):
             async with bench.open() as opened:
                 accepted = await opened.ask_provision("one", self.config)
                 secrets = Secrets(opened, frozenset(self.public))
-                asks: list[Callable[[str], Awaitable[Accepted]] | None] = [None]
-                if opened.registered.has("update") and self.changed is not None:
-                    asks.append(partial(opened.ask_update, config=self.changed))
-                if opened.registered.has("rotate"):
-                    asks.append(opened.ask_rotate)
-                asks.append(opened.ask_delete)
-                if opened.registered.has("restore"):
-                    asks.append(opened.ask_restore)
-                for ask in asks:
+                for ask in (None, *opened.life(self.changed)):
                     if ask is not None:
                         accepted = await ask(accepted.resource.id)
                     await opened.ended(accepted)  # well or not: an error must not tell them either
