@@ -7,13 +7,13 @@ front; once everything was sealed again (`enopax rotate-secrets`), the old lines
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from enopax_core.errors import VaultError
+from enopax_core.files import write_private
 
 
 class Vault:
@@ -23,7 +23,7 @@ class Vault:
         """Read the keys, or make the first one (mode 0600). Raises VaultError if the file holds no usable key."""
         self.path = path
         if not path.exists():
-            _write(path, [Fernet.generate_key()])
+            write_private(path, Fernet.generate_key() + b"\n")
         self._load()
 
     def seal(self, value: Any) -> bytes | None:
@@ -54,12 +54,12 @@ class Vault:
 
     def add_key(self) -> None:
         """Put a new key in front; everything already sealed stays readable."""
-        _write(self.path, [Fernet.generate_key(), *self._keys])
+        self._write([Fernet.generate_key(), *self._keys])
         self._load()
 
     def drop_old_keys(self) -> None:
         """Forget every key but the newest. Only after everything was sealed again."""
-        _write(self.path, self._keys[:1])
+        self._write(self._keys[:1])
         self._load()
 
     def _load(self) -> None:
@@ -69,19 +69,5 @@ class Vault:
         except ValueError as error:
             raise VaultError(f"{self.path} holds no usable key.") from error
 
-
-def _write(path: Path, keys: list[bytes]) -> None:
-    """Replace the file in one step, durable before it counts: losing a key loses every secret under it."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(b"\n".join(keys) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    def _write(self, keys: list[bytes]) -> None:
+        write_private(self.path, b"\n".join(keys) + b"\n")  # durable before it counts: losing a key loses every secret under it

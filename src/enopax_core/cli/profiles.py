@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from enopax_core.errors import SettingsError
+from enopax_core.files import write_private
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,5 @@ def save(path: Path, name: str, profile: Profile) -> None:
     """Add or replace a profile, in one step."""
     profiles = {**load(path), name: profile}
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump({name: {"url": one.url, "key": one.key} for name, one in profiles.items()}, file, indent=2)
-    draft.replace(path)
+    content = {name: {"url": one.url, "key": one.key} for name, one in profiles.items()}
+    write_private(path, json.dumps(content, indent=2).encode() + b"\n")

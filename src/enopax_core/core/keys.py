@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +17,7 @@ from enopax_core.core.acceptance import audit
 from enopax_core.core.places import Places
 from enopax_core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, PlaceTaken
 from enopax_core.events.recorder import new_id
+from enopax_core.files import write_private
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change, Host
 from enopax_core.ledger import idempotency
@@ -128,7 +128,7 @@ class Keys:
             if not keys.none_yet(transaction):
                 return None
             secret = keys.new_key()
-            write_private(path, secret + "\n")  # before the commit: a key nobody ever saw would lock the operator out
+            write_private(path, secret.encode() + b"\n")  # before the commit: a key nobody ever saw would lock the operator out
             fields = {"name": "owner", "role": "owner", "permissions": None, "organisation": None, "project": None}
             keys.add(transaction, new_id("key"), secret, {**fields, "expires_at": None, "created_by": INSTALLATION.id})
             return secret
@@ -243,14 +243,3 @@ def _bind(transaction: Transaction, bound: BoundRequest | None, seal: Seal | Non
 
 def _target(organisation: str | None, project: str | None) -> Target:
     return Target(organisation=organisation, project=project)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, in one step and durable."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
