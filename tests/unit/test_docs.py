@@ -5,41 +5,21 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from pydantic import BaseModel
+from tests.unit.pages import compare, named, section, text
 
 from enopax_core import Core, Settings, client, errors
 from enopax_core.api.routes import api_routes
 from enopax_core.cli import OWN, group
 from enopax_core.cli.provision import ByProvider
-from enopax_core.cli.serve import plugin_sections
 from enopax_core.cli.session import OPTIONS
 from enopax_core.hooks import GOVERNING_HOOKS, Host
 from enopax_core.provider import HOOKS, Provider, Resource
-from enopax_core.provider.values import STAGES
 from enopax_core.records.operation import State
 from enopax_core.records.resource import Status
-
-REFERENCE = Path(__file__).parents[2] / "docs/reference"
-CODE = re.compile(r"`([^`]+)`")
-
-
-def cells(page: str, column: int = 0) -> set[str]:
-    """Code in the first cell of every row of a page's tables."""
-    found: set[str] = set()
-    for line in (REFERENCE / page).read_text().splitlines():
-        if line.startswith("| `"):
-            found |= set(CODE.findall(line.split(" | ")[column]))
-    return found
-
-
-def text(page: str) -> str:
-    """A whole page."""
-    return (REFERENCE / page).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -48,42 +28,10 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
     return Core(Settings(data_dir=tmp_path_factory.mktemp("docs")))
 
 
-def compare(documented: Iterable[str], offered: Iterable[str]) -> None:
-    """Both the same; a difference is named."""
-    documented, offered = set(documented), set(offered)
-    assert documented == offered, f"not documented: {offered - documented}; documented and gone: {documented - offered}"
-
-
-def section(page: str, heading: str) -> str:
-    """A part of a page, from a heading to the next of its kind."""
-    return re.split(r"^## ", text(page).split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
-
-
-def keys_of(part: str) -> set[str]:
-    """First cells of a part's table."""
-    return {line.split("`")[1] for line in part.splitlines() if line.startswith("| `")}
-
-
-def test_every_setting_of_the_core_is_documented() -> None:
-    compare(keys_of(section("settings.md", "The core")), Settings.model_fields.keys() - {"sections"})
-
-
-def sections() -> dict[str, type[BaseModel]]:
-    """Settings of every part and plugin."""
-    found, broken = plugin_sections()
-    assert broken == []
-    return found
-
-
-@pytest.mark.parametrize("name", sorted(sections()))
-def test_every_setting_of_a_section_is_documented(name: str) -> None:
-    compare(keys_of(section("settings.md", f"Section `[{name}]`")), sections()[name].model_fields)
-
-
 def test_every_route_is_documented_with_its_permission(core: Core) -> None:
     custom = "/{custom:path}"
     offered = {(f"{r.method} {r.path}", r.permission) for r in api_routes(core) if not r.path.endswith(custom)}
-    rows = re.findall(r"^\| `([A-Z]+ /v1[^`]*)` \| `(\w+)` \|", text("http-api.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z]+ /v1[^`]*)` \| `(\w+)` \|", text("reference/http-api.md"), re.MULTILINE)
     assert set(rows) == offered
 
 
@@ -91,7 +39,7 @@ def test_every_public_path_is_documented(core: Core) -> None:
     from enopax_core.api.public import public_routes
 
     offered = {f"GET {getattr(route, 'path', '')}" for route in public_routes(core, [])}
-    assert offered <= cells("http-api.md")
+    assert offered <= named(text("reference/http-api.md"))
 
 
 def subclasses(kind: type[errors.EnopaxError]) -> set[type[errors.EnopaxError]]:
@@ -101,23 +49,18 @@ def subclasses(kind: type[errors.EnopaxError]) -> set[type[errors.EnopaxError]]:
 
 def test_every_error_code_is_documented() -> None:
     ours = {kind for kind in subclasses(errors.EnopaxError) if kind.__module__.startswith("enopax_core")}
-    compare(cells("errors.md") | {"error", "http"}, {kind.code for kind in ours})
-
-
-def test_every_metric_is_documented(core: Core) -> None:
-    suffixes = {"counter": "_total"}
-    offered = {family.name + suffixes.get(family.type, "") for family in core.metrics.registry.collect()}
-    compare(cells("metrics.md"), offered)
+    compare(named(text("reference/errors.md")) | {"error", "http"}, {kind.code for kind in ours})
 
 
 def test_every_state_is_documented() -> None:
-    compare(cells("states.md") - {"Ready", "Synced", "Deleted"}, {*Status, *State, *STAGES})
+    compare(named(section("reference/states.md", "Status of a resource")), {*Status})
+    compare(named(section("reference/states.md", "State of an operation")), {*State})
 
 
 def test_every_governing_hook_and_what_a_host_lends_is_documented() -> None:
-    named = {cell.partition("(")[0] for cell in cells("hooks.md")}
+    documented = {cell.partition("(")[0] for cell in named(text("reference/hooks.md"))}
     lent = {name for name in vars(Host) if not name.startswith("_")}
-    compare(named, {*GOVERNING_HOOKS, *lent})
+    compare(documented, {*GOVERNING_HOOKS, *lent})
 
 
 def test_a_governing_hook_is_documented_with_its_arguments() -> None:
@@ -125,11 +68,11 @@ def test_a_governing_hook_is_documented_with_its_arguments() -> None:
 
     for name in GOVERNING_HOOKS:
         arguments = ", ".join(list(inspect.signature(getattr(PluginSpec, name)).parameters)[1:])
-        assert f"`{name}({arguments})`" in text("hooks.md"), name
+        assert f"`{name}({arguments})`" in text("reference/hooks.md"), name
 
 
 def test_every_provider_hook_attribute_and_field_is_documented() -> None:
-    page = text("provider.md")
+    page = text("reference/provider.md")
     attributes = {name for name in (*Provider.__annotations__,) if not name.startswith("_")}
     fields = {name for name in Resource.__dataclass_fields__}
     missing = [name for name in (*HOOKS, *attributes, *fields) if f"`{name}`" not in page]
@@ -154,7 +97,7 @@ def options(command: click.Command) -> set[str]:
 def test_every_command_is_documented_with_its_options(name: str) -> None:
     command = group.get_command(click.Context(group), name)
     assert command is not None
-    part = section("commands.md", f"`enopax {name}`")
+    part = section("reference/commands.md", f"`enopax {name}`")
     shared = {option for one in _decorated(OPTIONS) for option in one.opts}
     documented = set(re.findall(r"`(--[a-z-]+)[^`]*`", part)) | (shared if "Shared options." in part else set())
     compare(documented, options(command))
@@ -173,7 +116,7 @@ def _decorated(decorators: Iterable[Any]) -> list[click.Parameter]:
 
 def test_every_bundled_provider_is_documented_with_its_fields(core: Core) -> None:
     for known in core.registry.providers:
-        part: Any = section("providers.md", f"`{known.endpoint}`")
+        part: Any = section("reference/providers.md", f"`{known.endpoint}`")
         missing = [name for name in known.configuration.properties if f"| `{name}` |" not in part]
         missing += [plan for plan in known.plans if f"`{plan}`" not in part]
         missing += [f"{e.method} {e.path}" for e in known.endpoints if f"`{e.method} {e.path}`" not in part]

@@ -14,7 +14,7 @@ from enopax_core.engine import transitions
 from enopax_core.engine.engine import Engine
 from enopax_core.engine.queue import queue_operation
 from enopax_core.errors import NotFound
-from enopax_core.events.recorder import record_resource
+from enopax_core.events.recorder import ResourceEvent, record_resource
 from enopax_core.ledger import idempotency, operations, resources
 from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Ledger, Transaction
@@ -91,7 +91,8 @@ class LentResources:
             resources.save(transaction, after)
             if bool(current.holds) == bool(after.holds):
                 return None
-            kind, what = (Kind.SUSPEND, "suspended") if after.holds else (Kind.RESUME, "resumed")
+            kind = Kind.SUSPEND if after.holds else Kind.RESUME
+            what: ResourceEvent = "suspended" if after.holds else "resumed"
             record_resource(transaction, after, what, {"holds": [hold.name for hold in after.holds]})
             registered = self._registry.provider(current.endpoint)
             if not registered.has(kind) or not current.has_backend or not current.live:

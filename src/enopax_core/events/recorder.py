@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from enopax_core.clock import rfc3339
 from enopax_core.ledger import events, operations
@@ -14,6 +14,9 @@ from enopax_core.ledger.interface import Transaction
 from enopax_core.records.event import Event
 from enopax_core.records.operation import OperationRecord, Progress
 from enopax_core.records.resource import ResourceRecord
+
+ResourceEvent = Literal["suspended", "resumed", "purged"]
+"""What events tell of a resource; those of an operation are its states, and `progress`."""
 
 
 def operation_snapshot(record: OperationRecord) -> dict[str, Any]:
@@ -79,8 +82,8 @@ def _add_event(transaction: Transaction, record: OperationRecord, what: str) -> 
     )
 
 
-def record_resource(transaction: Transaction, resource: ResourceRecord, what: str, data: Mapping[str, Any]) -> None:
-    """Append an event about a resource that belongs to no operation: `suspended`, `resumed`, `purged` …"""
+def record_resource(transaction: Transaction, resource: ResourceRecord, what: ResourceEvent, data: Mapping[str, Any]) -> None:
+    """Append an event about a resource that belongs to no operation."""
     events.add(
         transaction,
         Event(
