@@ -1,4 +1,4 @@
-"""What a plugin may ask the core for: another resource, and a schedule that begins early."""
+"""What a plugin may ask the core for: another resource, a schedule that begins early, a refusal before acceptance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from tests.integration.conftest import PLACE, House, opened
 from tests.integration.shelf import Workshop
 
 from enopax_core.errors import NameTaken
-from enopax_core.provider import Config, Observed, Operation, Outcome, Provider, Resource, scheduled
+from enopax_core.provider import (
+    Config,
+    Observed,
+    Operation,
+    Outcome,
+    PermanentError,
+    Provider,
+    Resource,
+    custom_endpoint,
+    scheduled,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +43,15 @@ class Clock(Provider[Config]):
 
     def delete(self, operation: Operation, resource: Resource[Config]) -> None:
         """Take apart."""
+
+    def _known(self, resource: Resource[Config], hand: str) -> None:
+        if hand not in ("hour", "minute"):
+            raise PermanentError(f"A clock has no {hand} hand.")
+
+    @custom_endpoint("POST", "/hands/{hand}/move", permission="operate", check=_known)
+    def move(self, operation: Operation, resource: Resource[Config], hand: str) -> None:
+        """Move a hand."""
+        self.workshop.note("move", resource.id)
 
     @scheduled(every=timedelta(days=1), first=timedelta(seconds=30))
     def strike(self, operation: Operation, resource: Resource[Config]) -> None:
@@ -67,3 +86,22 @@ async def test_a_schedule_begins_when_it_says(data_dir: Path) -> None:
         made = await house.make(endpoint="clock")
         house.hands.move(seconds=31)
         await house.until(lambda: ("strike", made["id"]) in workshop.calls)
+
+
+async def test_what_an_endpoint_refuses_is_answered_at_once_and_starts_no_operation(data_dir: Path) -> None:
+    workshop = Workshop()
+    async with opened(data_dir, Clock(workshop), workshop=workshop) as house:
+        made = await house.make(endpoint="clock")
+        answer = await house.owner.post(f"/v1/clock/{made['id']}/hands/third/move")
+        assert (answer.status_code, answer.json()["error"]) == (409, "A clock has no third hand.")
+        operations = await house.get(f"/v1/clock/{made['id']}/operations")
+        assert [operation["type"] for operation in operations["operations"]] == ["provision"]
+
+
+async def test_what_an_endpoint_does_not_refuse_is_done(data_dir: Path) -> None:
+    workshop = Workshop()
+    async with opened(data_dir, Clock(workshop), workshop=workshop) as house:
+        made = await house.make(endpoint="clock")
+        answer = await house.owner.post(f"/v1/clock/{made['id']}/hands/hour/move")
+        assert answer.status_code == 200
+        assert ("move", made["id"]) in workshop.calls

@@ -103,7 +103,11 @@ class Endpoints:
     async def accept(
         self, principal: Principal, match: Match, seen: Seen, body: Any, conditions: Conditions = NO_CONDITIONS
     ) -> Accepted:
-        """Accept as a durable operation. Raises Gone, Suspended, PreconditionFailed, or what a plugin refuses with."""
+        """Accept as a durable operation.
+
+        Raises: Gone, Suspended, PreconditionFailed, or what the endpoint's own check or a plugin refuses with.
+        """
+        arguments = {"path": dict(match.path), "request": body}
         change = Change(
             type=match.endpoint.name,
             permission=match.endpoint.permission,
@@ -113,7 +117,10 @@ class Endpoints:
             before=seen.record,
         )
         await self._governors.admit(change)
-        sealed = self._vault.seal({"path": dict(match.path), "request": body})
+        if match.endpoint.check is not None:
+            resource = await self._presenter.resource(seen.record, match.registered)
+            await self._engine.executor.check_endpoint(match.registered, match.endpoint, resource, arguments)
+        sealed = self._vault.seal(arguments)
         return await self._acceptance.queue(change, match.registered, conditions, sealed_input=sealed)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -143,13 +143,27 @@ class Executor:
         operation: Operation | None = None,
     ) -> Any:
         """Call a custom endpoint. `arguments` holds `path` (strings by name) and `request` (JSON), as far as it takes them."""
-        given: dict[str, Any] = {**arguments.get("path", {}), "resource": resource}
-        parameters = inspect.signature(endpoint.call, eval_str=True).parameters
-        if "request" in parameters:
-            model = parameters["request"].annotation
-            body = arguments.get("request")
-            is_model = isinstance(model, type) and issubclass(model, BaseModel)
-            given["request"] = model.model_validate(body or {}) if is_model else body
-        if operation is not None and "operation" in parameters:
+        given = _given(endpoint.call, resource, arguments)
+        if operation is not None:
             given["operation"] = operation
         return await self.calls(registered.endpoint).run(endpoint.name, endpoint.call, partial(endpoint.call, **given))
+
+    async def check_endpoint(
+        self, registered: Registered, endpoint: CustomEndpoint, resource: Resource[Any], arguments: Mapping[str, Any]
+    ) -> None:
+        """Ask a custom endpoint whether it would take a request. Raises what it refuses with."""
+        if endpoint.check is not None:
+            call = partial(endpoint.check, **_given(endpoint.check, resource, arguments))
+            await self.calls(registered.endpoint).run(endpoint.name, endpoint.check, call)
+
+
+def _given(function: Callable[..., object], resource: Resource[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a custom endpoint's method: the resource, the values in the path, the body as its model."""
+    given: dict[str, Any] = {**arguments.get("path", {}), "resource": resource}
+    parameters = inspect.signature(function, eval_str=True).parameters
+    if "request" in parameters:
+        model = parameters["request"].annotation
+        body = arguments.get("request")
+        is_model = isinstance(model, type) and issubclass(model, BaseModel)
+        given["request"] = model.model_validate(body or {}) if is_model else body
+    return given

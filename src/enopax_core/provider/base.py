@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from types import MethodType
 from typing import Any, ClassVar, get_args
 
 from enopax_core.errors import PluginRefused
@@ -62,6 +63,7 @@ class Provider(ProviderSpec[ConfigT]):
                         retry=mark.retry,
                         body_limit=mark.body_limit,
                         destructive=mark.destructive,
+                        check=None if mark.check is None else MethodType(mark.check, self),
                     )
                 )
         return found

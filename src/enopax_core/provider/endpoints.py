@@ -24,6 +24,7 @@ class CustomEndpoint:
     retry: bool = True  # False: killed in between, it fails instead of running again
     body_limit: int = 1 << 20  # bytes
     destructive: bool = False  # agents and tools ask a person first
+    check: Callable[..., Any] | None = None  # called before the operation is accepted; what it raises is the answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class EndpointMark:
     retry: bool
     body_limit: int
     destructive: bool
+    check: Callable[..., Any] | None
 
 
 def custom_endpoint(
@@ -56,16 +58,25 @@ def custom_endpoint(
     retry: bool = True,
     body_limit: int = 1 << 20,
     destructive: bool = False,
+    check: Callable[..., object] | None = None,
 ) -> Callable[[F], F]:
     """Serve a method under the resource. The annotation of its parameter `request`, a pydantic model, is the schema.
 
     Parameters of the path (`/backups/{backup}`) arrive as arguments of the same name. `permission` is one of the
     core's or `plugin:verb`; `body_limit` counts bytes; `retry=False` fails the operation instead of repeating it.
+    `check`, a method above this one with the same parameters but `operation`, is called before an operation is accepted,
+    and raises what the caller shall hear at once: only the backend knows whether a moment can be recovered.
     """
 
     def mark(function: F) -> F:
         function.__dict__["enopax_endpoint"] = EndpointMark(
-            method=method, path=path, permission=permission, retry=retry, body_limit=body_limit, destructive=destructive
+            method=method,
+            path=path,
+            permission=permission,
+            retry=retry,
+            body_limit=body_limit,
+            destructive=destructive,
+            check=check,
         )
         return function
 
