@@ -214,3 +214,9 @@ async def test_deleting_cancels_a_provisioning(owner: httpx.AsyncClient) -> None
     begun = await owner.post("/v1/example", json={"name": "slow", "delay": 60, **PLACE}, headers={"Prefer": "respond-async"})
     assert (await owner.delete(f"/v1/example/{begun.json()['id']}")).status_code == 200
     assert (await owner.get(f"/v1/operations/{begun.json()['operation']}")).json()["state"] == "cancelled"
+
+
+async def test_a_described_request_asks_for_nothing_that_the_endpoint_does_not_take(owner: httpx.AsyncClient) -> None:
+    paths = (await owner.get("/openapi.json")).json()["paths"]
+    taken = {parameter["$ref"].rpartition("/")[2] for parameter in paths["/v1/example"]["post"]["parameters"]}
+    assert taken == {"IdempotencyKey", "Prefer", "DryRun"}

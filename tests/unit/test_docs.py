@@ -11,8 +11,7 @@ import click
 import pytest
 from tests.unit.pages import compare, named, section, text
 
-from enopax_core import Core, Settings, client, errors
-from enopax_core.api.routes import api_routes
+from enopax_core import Core, Settings, client
 from enopax_core.cli import OWN, group
 from enopax_core.cli.provision import ByProvider
 from enopax_core.cli.session import OPTIONS
@@ -26,30 +25,6 @@ from enopax_core.records.resource import Status
 def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
     """A core with every installed plugin, never opened."""
     return Core(Settings(data_dir=tmp_path_factory.mktemp("docs")))
-
-
-def test_every_route_is_documented_with_its_permission(core: Core) -> None:
-    custom = "/{custom:path}"
-    offered = {(f"{r.method} {r.path}", r.permission) for r in api_routes(core) if not r.path.endswith(custom)}
-    rows = re.findall(r"^\| `([A-Z]+ /v1[^`]*)` \| `(\w+)` \|", text("reference/http-api.md"), re.MULTILINE)
-    assert set(rows) == offered
-
-
-def test_every_public_path_is_documented(core: Core) -> None:
-    from enopax_core.api.public import public_routes
-
-    offered = {f"GET {getattr(route, 'path', '')}" for route in public_routes(core, [])}
-    assert offered <= named(text("reference/http-api.md"))
-
-
-def subclasses(kind: type[errors.EnopaxError]) -> set[type[errors.EnopaxError]]:
-    """A class and everything derived from it."""
-    return {kind}.union(*(subclasses(derived) for derived in kind.__subclasses__()))
-
-
-def test_every_error_code_is_documented() -> None:
-    ours = {kind for kind in subclasses(errors.EnopaxError) if kind.__module__.startswith("enopax_core")}
-    compare(named(text("reference/errors.md")) | {"error", "http"}, {kind.code for kind in ours})
 
 
 def test_every_state_is_documented() -> None:

@@ -232,6 +232,7 @@ PARAMETERS: Json = {
         "The same key with the same request gets the recorded answer for 24 hours.",
     ),
     "IfMatch": _header("If-Match", TEXT, "ETags of which one must fit, or `*`."),
+    "IfNoneMatch": _header("If-None-Match", TEXT, "ETags; an unchanged resource answers 304."),
     "LastEventId": _header("Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "Go on behind this event."),
 }
 HEADERS: Json = {

@@ -117,7 +117,7 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
         parameters.append(_parameter("Id"))
     if "{id}" in below or tag != "core":
         responses["404"] = PROBLEM
-    if below in PLACED:
+    if below in PLACED and route.method == "GET":
         parameters += [_parameter("Organisation"), _parameter("Project")]
     if below in PAGED and route.method == "GET":
         parameters += [_parameter("PageSize"), _parameter("PageToken")]
@@ -136,6 +136,7 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
     if (below == "" and route.method == "POST") or (below == "/{id}" and route.method in ("PUT", "PATCH")):
         parameters.append(_parameter("DryRun"))
     if below == "/{id}" and route.method == "GET":
+        parameters.append(_parameter("IfNoneMatch"))
         responses["304"] = {"description": "Not changed since the ETag in If-None-Match."}
     if below in ("/{id}/metrics", "/{id}/credentials"):
         responses["409"] = PROBLEM

@@ -75,7 +75,7 @@ def sentence(error: ValidationError) -> str:
         "maximum": f"This must be at most {value}.",
         "exclusiveMinimum": f"This must be more than {value}.",
         "exclusiveMaximum": f"This must be less than {value}.",
-        "minLength": f"This must have at least {value} characters.",
+        "minLength": "This must not be empty." if value == 1 else f"This must have at least {value} characters.",
         "maxLength": f"This must have at most {value} characters.",
         "minItems": f"This must have at least {value} entries.",
         "maxItems": f"This must have at most {value} entries.",
