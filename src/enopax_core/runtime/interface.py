@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ class Status:
     pid: int | None = None  # of its main process, where there is one on this machine
     started_at: datetime | None = None  # of the present process
     restarts: int = 0  # since it was last ensured: how often it ended and was started again
-    exit_status: int | None = None  # of the process before; negative: the signal that ended it
+    exit_status: int | None = None  # of the process before; negative: a signal ended it
     limits: Mapping[str, str] = field(default_factory=dict)  # `cpu`, `memory`, `open_files` → cgroup, rlimit, nice or none
     message: str = ""  # for people
 
@@ -96,7 +96,8 @@ class Runtime(Protocol):
 
         Starts what does not run, restarts what was described differently before, leaves everything else alone.
 
-        Raises: ServiceFailed with its last lines when it is not ready within the probe's time, or ends for good.
+        Raises: ServiceFailed when it is not ready within the probe's time, or ends again and again; NotFound when there is no
+        such program.
         """
 
     async def stop(self, id: str) -> None:
@@ -106,7 +107,7 @@ class Runtime(Protocol):
         """End it and leave nothing: no process, definition, directory or log."""
 
     async def signal(self, id: str, signal: str) -> None:
-        """Send a signal such as `HUP` to its main process. Raises NotFound when it does not run."""
+        """Send a signal such as `HUP` to its main process alone. Raises NotFound when it does not run."""
 
     async def status(self, id: str) -> Status:
         """Look at it, its probe included. A service that is not there is `missing`."""
@@ -117,8 +118,8 @@ class Runtime(Protocol):
     async def logs(self, id: str, lines: int = 200) -> Sequence[LogLine]:
         """Its latest lines, oldest first: what it wrote to standard output and error. Raises NotFound."""
 
-    def follow(self, id: str, lines: int = 0) -> AsyncIterator[LogLine]:
-        """Its latest `lines`, then every one as it is written, until closed or the service is removed. Raises NotFound."""
+    def follow(self, id: str, lines: int = 0) -> AsyncGenerator[LogLine, None]:
+        """Its latest `lines`, then every one as it is written, until closed (`aclosing`) or removed. Raises NotFound."""
 
     async def metrics(self, id: str) -> ServiceMetrics:
         """Measure it now. Raises NotFound."""

@@ -10,10 +10,15 @@ PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 
 class RuntimeSettings(BaseModel):
-    """What services may use of the machine."""
+    """Where services run, and what they may use of the machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    user: str = Field(
+        default="enopax",
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
+        description="User that services run as when the server runs as root; made when there is none.",
+    )
     ports: str = Field(default="20000-29999", description="Ports that services are given, first and last.")
 
     @field_validator("ports")
