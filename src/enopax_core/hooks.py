@@ -25,6 +25,7 @@ from enopax_core.records.event import Event
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.records.resource import ResourceRecord
+from enopax_core.runtime.interface import Runtime
 from enopax_core.vault import Vault
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
@@ -128,6 +129,10 @@ class Host(Protocol):
     @property
     def resources(self) -> Resources:
         """Use cases on resources."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """Where long-lived services run."""
 
     @property
     def ports(self) -> Ports:

@@ -44,6 +44,7 @@ from enopax_core.ledger.sqlite import SqliteLedger
 from enopax_core.provider.base import Provider
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.registry import Registry
+from enopax_core.runtime.opening import opened
 from enopax_core.runtime.settings import RuntimeSettings
 from enopax_core.settings import Settings
 from enopax_core.telemetry import Metrics
@@ -152,12 +153,15 @@ class Core:
             feed=self.feed,
             clock=clock,
         )
+        runtime_settings = settings.section("runtime", RuntimeSettings)
+        opening = await stack.enter_async_context(opened(settings.data_dir, runtime_settings, clock))
         self.host.lend(
             vault=vault,
             ledger=ledger,
             governors=self.governors,
             resources=LentResources(ledger, registry, engine, self._places, cases.resources),
-            ports=Ports(ledger, settings.section("runtime", RuntimeSettings).port_range),
+            ports=Ports(ledger, runtime_settings.port_range),
+            opening=opening,
         )
         await reseal(vault, ledger, unfinished_only=True)
         await cases.keys.ensure_owner(self.owner_key_file)

@@ -18,6 +18,8 @@ from enopax_core.hooks import Host
 from enopax_core.ledger.interface import Ledger
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Presented, Principal
+from enopax_core.runtime.interface import Runtime
+from enopax_core.runtime.opening import Opening
 from enopax_core.settings import Settings
 from enopax_core.vault import Vault
 
@@ -36,14 +38,25 @@ class CoreHost:
         self._resources: LentResources | None = None
         self._authenticate: Callable[[Presented], Awaitable[Principal]] | None = None
         self._ports: Ports | None = None
+        self._opening: Opening | None = None
         self._listeners: list[Callable[[str], None]] = []
         self._permissions: Mapping[str, Collection[str]] = {}
         self.addresses: dict[str, Any] = {}
         self.bound_url: str | None = None
 
-    def lend(self, *, vault: Vault, ledger: Ledger, governors: Governors, resources: LentResources, ports: Ports) -> None:
+    def lend(
+        self,
+        *,
+        vault: Vault,
+        ledger: Ledger,
+        governors: Governors,
+        resources: LentResources,
+        ports: Ports,
+        opening: Opening,
+    ) -> None:
         """The core is open as far as plugins need it."""
         self._vault, self._ledger, self._governors, self._ports = vault, ledger, governors, ports
+        self._opening = opening
         self._resources = resources
 
     def authenticate_by(self, authenticate: Callable[[Presented], Awaitable[Principal]]) -> None:
@@ -83,6 +96,11 @@ class CoreHost:
     def resources(self) -> LentResources:
         """See Host."""
         return _open(self._resources)
+
+    @property
+    def runtime(self) -> Runtime:
+        """See Host."""
+        return _open(self._opening).runtime()
 
     @property
     def ports(self) -> Ports:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from enopax_core.testing.ledger import LedgerConformance as LedgerConformance
     from enopax_core.testing.plugin import PluginConformance as PluginConformance
     from enopax_core.testing.provider import ProviderConformance as ProviderConformance
+    from enopax_core.testing.runtime import RuntimeConformance as RuntimeConformance
     from enopax_core.testing.scenario import ImpossibleState as ImpossibleState
     from enopax_core.testing.scenario import Result as Result
     from enopax_core.testing.scenario import Scenario as Scenario
@@ -30,6 +31,7 @@ __all__ = [
     "PluginConformance",
     "ProviderConformance",
     "Result",
+    "RuntimeConformance",
     "Scenario",
     "Stored",
 ]
@@ -42,12 +44,13 @@ _HOMES = {
     "PluginConformance": "enopax_core.testing.plugin",
     "ProviderConformance": "enopax_core.testing.provider",
     "Result": "enopax_core.testing.scenario",
+    "RuntimeConformance": "enopax_core.testing.runtime",
     "Scenario": "enopax_core.testing.scenario",
     "Stored": "enopax_core.testing.scenario",
 }
 
-# A plain `assert` explains itself only in modules that pytest rewrites: these two must be named before they are imported.
-pytest.register_assert_rewrite("enopax_core.testing.ledger", "enopax_core.testing.dispatcher")
+# A plain `assert` explains itself only in modules that pytest rewrites: these must be named before they are imported.
+pytest.register_assert_rewrite("enopax_core.testing.ledger", "enopax_core.testing.dispatcher", "enopax_core.testing.runtime")
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.records.resource import ResourceRecord
 from enopax_core.registry import ENVELOPE
+from enopax_core.runtime.interface import Runtime
 from enopax_core.settings import Settings
 from enopax_core.vault import Vault
 
@@ -64,6 +65,11 @@ class FakeHost:
     def ledger(self) -> Ledger:
         """Raises NotImplementedError: a fake database would prove nothing."""
         raise NotImplementedError("A FakeHost has no ledger: test what uses tables with PluginConformance, or with a Core.")
+
+    @property
+    def runtime(self) -> Runtime:
+        """Raises NotImplementedError: a fake process would prove nothing."""
+        raise NotImplementedError("A FakeHost runs no services: test what runs them with ProviderConformance, or with a Core.")
 
     def settings(self, section: str, model: type[SettingsT]) -> SettingsT:
         """See Host."""

@@ -9,13 +9,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from enopax_core.errors import RuntimeUnavailable
 from enopax_core.runtime.command import LAUNCH
@@ -35,8 +36,10 @@ STRAY_SECONDS = 10.0  # until a process that nobody wants any more is killed
 class Daemon:
     """supervisord in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, group: TaskGroup) -> None:
+        """What it does in the background lives in `group`."""
         self.folder = folder
+        self._group, self._watched = group, False
         self._socket = folder / "supervisord.sock"
         self._threads = anyio.CapacityLimiter(4)
         self._starting = anyio.Lock()
@@ -63,16 +66,15 @@ class Daemon:
         """Ids of the services that are to run."""
         return sorted(path.stem for path in self.folder.glob("programs/*.conf"))
 
-    @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """Keep it running, if there are programs, from here to the end of the block; afterwards it goes on by itself."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch)
-            try:
-                yield
-            finally:
-                group.cancel_scope.cancel()
-        if self._pid is not None and not self.programs():
+    def watch(self) -> None:
+        """Keep it running as long as there are programs, from now on. In the event loop."""
+        if not self._watched:
+            self._watched = True
+            self._group.start_soon(self._keep_running)
+
+    async def shut_down(self) -> None:
+        """Have it end with everything it runs, if it runs."""
+        if self._pid is not None:
             with contextlib.suppress(RuntimeUnavailable, rpc.Fault):
                 await self._call("shutdown")
 
@@ -101,6 +103,7 @@ class Daemon:
             await self._align()
             self._pid = pid
             self._answers.set()
+            self.watch()
 
     @property
     def runs(self) -> bool:
@@ -197,7 +200,7 @@ class Daemon:
 
     # ── Watching ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _watch(self) -> None:
+    async def _keep_running(self) -> None:
         while True:
             if self._pid is None and not self.programs():
                 await self._answers.wait()

@@ -46,7 +46,9 @@ class _Transport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _Connection(self._path)
+        connection = _Connection(self._path)
+        self._connection = (host, connection)  # what `close` closes
+        return connection
 
 
 def call(path: Path, method: str, *arguments: Any) -> Any:

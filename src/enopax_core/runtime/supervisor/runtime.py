@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal as signals
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from enopax_core.clock import Clock
 from enopax_core.errors import NotFound, RuntimeUnavailable, ServiceFailed
@@ -25,8 +27,9 @@ from enopax_core.runtime.command import find_program, run_process, succeeds
 from enopax_core.runtime.definition import fingerprint, process_of, specification_of
 from enopax_core.runtime.files import remove_file, services_folder
 from enopax_core.runtime.interface import Completed, Known, ServiceMetrics, State, Status
-from enopax_core.runtime.launch import is_held, main_process, read_record
+from enopax_core.runtime.launch import is_held, main_process, read_record, start_of
 from enopax_core.runtime.limits import Enforced, cgroup_base, enforce
+from enopax_core.runtime.opening import Engine
 from enopax_core.runtime.probe import is_ready
 from enopax_core.runtime.service import File, Probe, Service
 from enopax_core.runtime.settings import RuntimeSettings
@@ -39,6 +42,7 @@ from enopax_core.runtime.user import User, service_user
 T = TypeVar("T")
 GIVES_UP_AFTER = 3  # ends within one `ensure`
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between two looks at a service that is coming up
+SETTLED_SECONDS = 0.3
 UNPROBED_SECONDS = 60.0  # for one without a probe to run
 PROBE_SECONDS = 10.0  # for a command of a probe
 STATES: Mapping[str, State] = {"RUNNING": State.RUNNING, "STARTING": State.STARTING, "BACKOFF": State.STARTING}
@@ -49,18 +53,21 @@ class SupervisorRuntime:
 
     name = "supervisor"
 
-    def __init__(self, data_dir: Path, settings: RuntimeSettings, clock: Clock) -> None:
+    def __init__(self, data_dir: Path, settings: RuntimeSettings, clock: Clock, group: TaskGroup) -> None:
         self._services, self._settings, self._clock = services_folder(data_dir), settings, clock
-        self._daemon = Daemon(data_dir / "runtime")
+        self._daemon = Daemon(data_dir / "runtime", group)
         self._cgroup_name = f"enopax-{hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]}"
         self._locks: dict[str, anyio.Lock] = {}
         self._threads = anyio.CapacityLimiter(16)  # stopping blocks one for as long as the service may take
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Services that are to run come back, and are watched over, from here to the end of the block."""
-        async with self._daemon.watched():
-            yield
+    def revive(self) -> None:
+        """See Engine."""
+        self._daemon.watch()
+
+    async def close(self) -> None:
+        """See Engine. Where no service is left, supervisord need not stay."""
+        if not self._daemon.programs():
+            await self._daemon.shut_down()
 
     @cached_property
     def _user(self) -> User:
@@ -162,7 +169,7 @@ class SupervisorRuntime:
         state = STATES.get(found["statename"], State.STOPPED)
         pid = self._current(id, stored)
         ready = pid is not None and state is not State.STOPPED and await self._is_ready(id, stored)
-        if ready and stored["probe"] is not None:
+        if ready and (stored["probe"] is not None or _has_settled(pid)):
             state = State.RUNNING  # supervisord calls it so after a second
         return Status(
             id=id,
@@ -310,3 +317,12 @@ class SupervisorRuntime:
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(function, limiter=self._threads)
+
+
+def _has_settled(pid: int | None) -> bool:
+    """Whether a process has lived long enough to say, without a probe, that it runs."""
+    start = None if pid is None else start_of(pid)
+    return start is not None and time.clock_gettime(time.CLOCK_BOOTTIME) - start / os.sysconf("SC_CLK_TCK") > SETTLED_SECONDS
+
+
+_: Callable[[Path, RuntimeSettings, Clock, TaskGroup], Engine] = SupervisorRuntime

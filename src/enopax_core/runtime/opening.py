@@ -1,0 +1,74 @@
+"""Opens the runtime that the settings choose, when it is first needed: an installation without services pays nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from enopax_core.clock import Clock
+from enopax_core.runtime.interface import Runtime
+from enopax_core.runtime.settings import RuntimeSettings
+
+ENGINES = {"supervisor": "enopax_core.runtime.supervisor.runtime:SupervisorRuntime"}
+"""Classes by the setting's value, called with data directory, settings, clock and the task group they may live in."""
+
+
+class Engine(Runtime, Protocol):
+    """A runtime as the core holds it."""
+
+    def revive(self) -> None:
+        """Begin to bring back, in the background, what is to run and does not."""
+
+    async def close(self) -> None:
+        """The server ends. Services go on."""
+
+
+class Opening:
+    """The runtime of one core."""
+
+    def __init__(self, data_dir: Path, settings: RuntimeSettings, clock: Clock, group: TaskGroup) -> None:
+        self._data_dir, self._settings, self._clock, self._group = data_dir, settings, clock, group
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()  # providers' plain methods ask from threads
+
+    def runtime(self) -> Engine:
+        """The runtime, made when it is first asked for."""
+        with self._lock:
+            if self._engine is None:
+                module, _, name = ENGINES["supervisor"].partition(":")
+                make = getattr(import_module(module), name)
+                engine: Engine = make(self._data_dir, self._settings, self._clock, self._group)
+                self._engine = engine
+            return self._engine
+
+    @property
+    def has_services(self) -> bool:
+        """Whether any service was ever ensured and not removed."""
+        return any((self._data_dir / "runtime" / "specifications").glob("*.json"))
+
+    async def close(self) -> None:
+        """The server ends."""
+        if self._engine is not None:
+            await self._engine.close()
+
+
+@contextlib.asynccontextmanager
+async def opened(data_dir: Path, settings: RuntimeSettings, clock: Clock) -> AsyncIterator[Opening]:
+    """Services come back, and are watched over, from here to the end of the block; afterwards they go on by themselves."""
+    async with anyio.create_task_group() as group:
+        opening = Opening(data_dir, settings, clock, group)
+        if opening.has_services:
+            opening.runtime().revive()
+        try:
+            yield opening
+        finally:
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await opening.close()
