@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _CONTEXT: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("enopax_log_context", default={})  # noqa: B039  # replaced, never changed
 
-NOISY = ("asyncio", "asyncssh", "git", "httpcore", "httpx", "uvicorn")  # they tell of each step; their warnings are kept
+NOISY = ("asyncio", "asyncssh", "git", "httpcore2", "httpx2", "uvicorn")  # they tell of each step; their warnings are kept
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 

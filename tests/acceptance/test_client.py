@@ -7,8 +7,7 @@ import threading
 import pytest
 from tests.acceptance.serverkit import Server
 
-from enopax_core.client import AsyncClient, Client, keys, operations, providers, resources
-from enopax_core.client.exchange import Patience
+from enopax_core.client import AsyncClient, Client, Patience, keys, operations, providers, resources
 from enopax_core.errors import Invalid, NameTaken, NotFound, Unauthenticated, Unreachable
 
 PLACE = {"organisationName": "Acme", "projectName": "Web"}
@@ -23,17 +22,17 @@ def test_a_resource_from_its_making_to_its_end(server: Server) -> None:
     with client_of(server) as client:
         assert {"example", "git-repo"} <= {found.endpoint for found in client.send(providers.everything())}
         preview = client.send(resources.preview_provision("example", {"name": "one", **PLACE}))
-        assert preview["config"]["message"] == "hello"
+        assert preview.config["message"] == "hello"
         made = client.send(resources.provision("example", {"name": "one", **PLACE}))
         assert (made.status, bool(made.credentials)) == ("active", True)
         changes = client.send(resources.preview_update("example", made.id, {"message": "bye"}))
-        assert [(one["pointer"], one["old"], one["new"]) for one in changes] == [("/message", "hello", "bye")]
+        assert [(one.pointer, one.old, one.new) for one in changes] == [("/message", "hello", "bye")]
         assert client.send(resources.update("example", made.id, {"message": "bye"})).config["message"] == "bye"
-        assert client.send(resources.metrics("example", made.id))["size"]["value"] == 3
+        assert client.send(resources.metrics("example", made.id))["size"].value == 3
         assert client.send(resources.credentials("example", made.id)) == made.credentials
         assert [one.id for one in client.send(resources.page("example", "Acme", "Web")).items] == [made.id]
         assert len(client.send(operations.page("Acme", "Web")).items) == 2
-        assert client.send(resources.delete("example", made.id))["success"] is True
+        assert client.send(resources.delete("example", made.id)).message == "Deleted."
         assert client.send(resources.show("example", made.id)).status == "deleted"
 
 

@@ -26,11 +26,12 @@ def delete(session: Session, endpoint: str, resource: str, purge: bool, yes: boo
     if not yes:
         question = f"Delete {endpoint} {found.name} ({found.id}){' for good' if purge else ''}?"
         click.confirm(question, abort=True, err=True)
-    answer = session.client.send(resources.delete(endpoint, found.id, purge=purge))
-    operation = answer.get("operation")
-    if operation:
-        session.output.follow(session.client, str(operation))
-    session.output.fields({"id": found.id, "message": answer.get("message", "")})
+    gone = session.client.send(resources.delete(endpoint, found.id, purge=purge, wait=0))
+    if gone.operation is not None:
+        session.output.follow(session.client, gone.operation)
+    if not purge:
+        gone = session.client.send(resources.delete(endpoint, found.id))  # repeated, it says what became of the data
+    session.output.fields({"id": found.id, "message": "Gone for good." if purge else gone.message})
 
 
 @click.command()
@@ -55,8 +56,11 @@ def restore(session: Session, endpoint: str, id: str) -> None:
 def credentials(session: Session, endpoint: str, resource: str, form: str, rotate: bool) -> None:
     """Print a resource's secrets; the reading is audited."""
     found = session.resource(endpoint, resource)
-    ask = resources.rotate if rotate else resources.credentials
-    secrets = session.client.send(ask(endpoint, found.id))
+    if rotate:
+        rotated = session.client.send(resources.rotate(endpoint, found.id, wait=0))
+        if rotated.operation is not None:
+            session.output.follow(session.client, rotated.operation)
+    secrets = session.client.send(resources.credentials(endpoint, found.id))
     if form == "json" or session.output.json:
         session.output.value(secrets)
     elif form == "env":

@@ -12,7 +12,7 @@ import click
 from enopax_core.cli.plan import Declared, Wanted, compared, declared, exported
 from enopax_core.cli.provision import SOURCE, read
 from enopax_core.cli.session import Session, connected
-from enopax_core.client import Resource, providers, resources
+from enopax_core.client import Change, Resource, providers, resources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Step:
     name: str
     id: str | None = None
     body: Mapping[str, Any] | None = None
-    changes: Sequence[Mapping[str, Any]] = ()
+    changes: Sequence[Change] = ()
 
 
 @click.command()
@@ -90,7 +90,7 @@ def _steps(session: Session, file: Declared, place: tuple[str, str], *, prune: b
             yield Step(action="delete", endpoint=endpoint, name=found.name, id=found.id)
 
 
-def _changes(session: Session, one: Wanted, found: Resource) -> Sequence[Mapping[str, Any]]:
+def _changes(session: Session, one: Wanted, found: Resource) -> Sequence[Change]:
     return session.client.send(resources.preview_update(one.endpoint, found.id, one.fields)) if one.fields else ()
 
 
@@ -105,7 +105,7 @@ def _show(steps: Sequence[Step]) -> None:
         sign = {"create": "+", "update": "~", "delete": "-"}[step.action]
         click.echo(f"{sign} {step.endpoint} {step.name}")
         for change in step.changes:
-            click.echo(f"    {change['pointer']}: {change.get('old')!r} → {change.get('new')!r} ({change['effect']})")
+            click.echo(f"    {change.pointer}: {change.old!r} → {change.new!r} ({change.effect})")
 
 
 def _carry_out(session: Session, step: Step) -> str | None:
@@ -114,4 +114,4 @@ def _carry_out(session: Session, step: Step) -> str | None:
         return client.send(resources.provision(step.endpoint, step.body or {}, wait=0)).operation
     if step.action == "update":
         return client.send(resources.update(step.endpoint, step.id or "", step.body or {}, wait=0)).operation
-    return client.send(resources.delete(step.endpoint, step.id or "", wait=0)).get("operation")
+    return client.send(resources.delete(step.endpoint, step.id or "", wait=0)).operation

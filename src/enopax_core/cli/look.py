@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from enopax_core.cli.output import plain
 from enopax_core.cli.session import Session, connected
 from enopax_core.client import audit as audits
 from enopax_core.client import providers as discovery
@@ -61,7 +62,7 @@ def show(session: Session, endpoint: str, resource: str) -> None:
 def metrics(session: Session, endpoint: str, resource: str) -> None:
     """Measure a resource now."""
     found = session.client.send(resources.metrics(endpoint, session.resource(endpoint, resource).id))
-    session.output.rows([{"name": name, **metric} for name, metric in found.items()], ("name", "value", "unit", "help"))
+    session.output.rows([{"name": name, **plain(metric)} for name, metric in found.items()], ("name", "value", "unit", "help"))
 
 
 @click.command()

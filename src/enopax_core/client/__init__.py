@@ -15,17 +15,38 @@ Imports nothing of the server.
 from enopax_core.client import audit, keys, operations, providers, resources
 from enopax_core.client.ask import Ask
 from enopax_core.client.clients import AsyncClient, Client
-from enopax_core.client.values import Event, Key, Operation, Page, Plan, Progress, Provider, Resource
+from enopax_core.client.exchange import Patience
+from enopax_core.client.values import (
+    Change,
+    Entry,
+    Event,
+    Key,
+    LogLine,
+    Metric,
+    Operation,
+    Page,
+    Plan,
+    Preview,
+    Progress,
+    Provider,
+    Resource,
+)
 
 __all__ = [
     "Ask",
     "AsyncClient",
+    "Change",
     "Client",
+    "Entry",
     "Event",
     "Key",
+    "LogLine",
+    "Metric",
     "Operation",
     "Page",
+    "Patience",
     "Plan",
+    "Preview",
     "Progress",
     "Provider",
     "Resource",

@@ -1,4 +1,4 @@
-"""The two clients: what `exchange` decides, carried out over httpx's blocking and asynchronous transports."""
+"""The two clients: what `exchange` decides, carried out over blocking and asynchronous connections."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import anyio
-import httpx
+import httpx2
 
 from enopax_core.client.ask import Ask
-from enopax_core.client.exchange import Answer, Following, Patience, exchange, refusal
+from enopax_core.client.exchange import Answer, Following, Patience, address, exchange, is_loopback
 from enopax_core.client.operations import show
 from enopax_core.client.values import Event, Operation
+from enopax_core.errors import Malformed
 
 T = TypeVar("T")
-TIMEOUT = httpx.Timeout(75.0, connect=10.0)  # seconds; a request may wait 60 s for its operation
-GONE, DONE = 0.5, 204  # seconds until a stream that the server closed early is opened again; nothing follows any more
+TIMEOUT = httpx2.Timeout(75.0, connect=10.0)  # seconds; a request may wait 60 s, a stream shows every 15 s that it lives
 
 
 class Client:
     """Blocking. `with Client(url, key) as client: client.send(resources.show("git-repo", id))`."""
 
     def __init__(self, url: str, key: str | None = None, *, patience: Patience | None = None) -> None:
-        self._http = httpx.Client(base_url=url, headers=_headers(key), timeout=TIMEOUT)
+        """Raises Malformed for an address that is none."""
+        self._http = httpx2.Client(**_settings(url, key))
         self._patience = patience or Patience()
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
         self._http.close()
 
     def send(self, ask: Ask[T]) -> T:
@@ -49,31 +54,26 @@ class Client:
                 continue
             try:
                 answer = self._http.request(step.method, step.path, **_options(step))
-            except httpx.TransportError as error:
+            except httpx2.TransportError as error:
                 answer = error
 
     def events(self, path: str, *, params: Mapping[str, str] | None = None, after: int | None = None) -> Iterator[Event]:
         """Follow a stream of events behind a position; it goes on by itself where the connection breaks."""
-        following, event = Following(path, params, after, self._patience), None
-        while True:
-            pause = GONE
+        following = Following(path, params, after, self._patience)
+        while following.goes_on:
             try:
                 with self._http.stream("GET", path, params=following.params, headers=following.headers) as response:
-                    if response.status_code == DONE:
-                        return
-                    if not response.is_success:
+                    if following.opened(response):
+                        for line in response.iter_lines():
+                            if (event := following.line(line)) is not None:
+                                yield event
+                    else:
                         response.read()
-                        raise refusal(response)
-                    following.opened()
-                    for line in response.iter_lines():
-                        if (found := following.line(line)) is not None:
-                            event = found
-                            yield found
-                if following.closed(event):
-                    return
-            except httpx.TransportError as error:
-                pause = following.broken(error)
-            time.sleep(pause)
+                following.closed(response)
+            except httpx2.TransportError as error:
+                following.broken(error)
+            if following.goes_on:
+                time.sleep(following.pause)
 
     def follow(self, operation: str) -> Iterator[Event]:
         """An operation's events, from its first to its last."""
@@ -90,15 +90,19 @@ class AsyncClient:
     """Asynchronous. `async with AsyncClient(url, key) as client: await client.send(resources.show("git-repo", id))`."""
 
     def __init__(self, url: str, key: str | None = None, *, patience: Patience | None = None, app: Any | None = None) -> None:
-        """`app`: an ASGI application to ask instead of the network, for tests."""
-        transport = None if app is None else httpx.ASGITransport(app)
-        self._http = httpx.AsyncClient(base_url=url, headers=_headers(key), timeout=TIMEOUT, transport=transport)
+        """`app`: an ASGI application to ask instead of the network, for tests. Raises Malformed for an address that is none."""
+        transport = None if app is None else httpx2.ASGITransport(app)
+        self._http = httpx2.AsyncClient(**_settings(url, key), transport=transport)
         self._patience = patience or Patience()
 
     async def __aenter__(self) -> AsyncClient:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close its connections."""
         await self._http.aclose()
 
     async def send(self, ask: Ask[T]) -> T:
@@ -117,33 +121,28 @@ class AsyncClient:
                 continue
             try:
                 answer = await self._http.request(step.method, step.path, **_options(step))
-            except httpx.TransportError as error:
+            except httpx2.TransportError as error:
                 answer = error
 
     async def events(
         self, path: str, *, params: Mapping[str, str] | None = None, after: int | None = None
     ) -> AsyncIterator[Event]:
         """See Client."""
-        following, event = Following(path, params, after, self._patience), None
-        while True:
-            pause = GONE
+        following = Following(path, params, after, self._patience)
+        while following.goes_on:
             try:
                 async with self._http.stream("GET", path, params=following.params, headers=following.headers) as response:
-                    if response.status_code == DONE:
-                        return
-                    if not response.is_success:
+                    if following.opened(response):
+                        async for line in response.aiter_lines():
+                            if (event := following.line(line)) is not None:
+                                yield event
+                    else:
                         await response.aread()
-                        raise refusal(response)
-                    following.opened()
-                    async for line in response.aiter_lines():
-                        if (found := following.line(line)) is not None:
-                            event = found
-                            yield found
-                if following.closed(event):
-                    return
-            except httpx.TransportError as error:
-                pause = following.broken(error)
-            await anyio.sleep(pause)
+                following.closed(response)
+            except httpx2.TransportError as error:
+                following.broken(error)
+            if following.goes_on:
+                await anyio.sleep(following.pause)
 
     def follow(self, operation: str) -> AsyncIterator[Event]:
         """See Client."""
@@ -156,8 +155,13 @@ class AsyncClient:
         return await self.send(show(operation))
 
 
-def _headers(key: str | None) -> Mapping[str, str]:
-    return {} if key is None else {"X-API-Key": key}
+def _settings(url: str, key: str | None) -> dict[str, Any]:
+    """Raises Malformed: what would be refused later, by a sentence with the key in it, is refused here."""
+    found = address(url)
+    if key is not None and not (key.isascii() and key.isprintable() and key.strip()):
+        raise Malformed("The API key holds characters that no key has: was it copied whole?")
+    headers = {} if key is None else {"X-API-Key": key}
+    return {"base_url": found, "headers": headers, "timeout": TIMEOUT, "trust_env": not is_loopback(found)}
 
 
 def _options(ask: Ask[Any]) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from enopax_core.client.ask import Ask, of, page_of, present
+from enopax_core.client.ask import Ask, Reply, of, page_of, path, present
 from enopax_core.client.values import Key, Page
 
 
@@ -37,13 +36,13 @@ def page(*, token: str | None = None) -> Ask[Page[Key]]:
 
 def rotate(id: str) -> Ask[Key]:
     """A new secret; the old one is void at once."""
-    return Ask(method="POST", path=f"/v1/keys/{id}/rotate", read=of(Key))
+    return Ask(method="POST", path=path("keys", id, "rotate"), read=of(Key))
 
 
 def revoke(id: str) -> Ask[None]:
     """Make a key void."""
-    return Ask(method="DELETE", path=f"/v1/keys/{id}", read=_nothing)
+    return Ask(method="DELETE", path=path("keys", id), read=_nothing)
 
 
-def _nothing(_: Any) -> None:
+def _nothing(_: Reply) -> None:
     return None

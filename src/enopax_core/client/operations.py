@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enopax_core.client.ask import Ask, of, page_of, present
+from enopax_core.client.ask import Ask, of, page_of, path, present
 from enopax_core.client.values import Operation, Page
 
 
 def show(id: str) -> Ask[Operation]:
     """One operation."""
-    return Ask(method="GET", path=f"/v1/operations/{id}", read=of(Operation))
+    return Ask(method="GET", path=path("operations", id), read=of(Operation))
 
 
 def page(organisation: str, project: str, *, token: str | None = None, size: int = 100) -> Ask[Page[Operation]]:
@@ -19,9 +19,9 @@ def page(organisation: str, project: str, *, token: str | None = None, size: int
 
 def cancel(id: str) -> Ask[Operation]:
     """Cancel one."""
-    return Ask(method="POST", path=f"/v1/operations/{id}/cancel", read=of(Operation))
+    return Ask(method="POST", path=path("operations", id, "cancel"), read=of(Operation))
 
 
 def retry(id: str) -> Ask[Operation]:
     """Try a failed one again."""
-    return Ask(method="POST", path=f"/v1/operations/{id}/retry", read=of(Operation))
+    return Ask(method="POST", path=path("operations", id, "retry"), read=of(Operation))

@@ -8,18 +8,20 @@ from enopax_core.client.values import Event
 
 
 class Lines:
-    """Collects the lines of a stream."""
+    """Collects the lines of a stream (HTML standard, 9.2.6; of its fields a server here uses `id` and `data`)."""
 
     def __init__(self) -> None:
-        self._position, self._text = 0, ""
+        self._position, self._data = 0, list[str]()
 
     def feed(self, line: str) -> Event | None:
         """One line without its end; the event that it completes, if it does."""
-        if line.startswith("id:"):
-            self._position = int(line.removeprefix("id:"))
-        elif line.startswith("data:"):
-            self._text += line.removeprefix("data:").strip()
-        elif not line and self._text:
-            text, self._text = self._text, ""
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "id":
+            self._position = int(value)
+        elif field == "data":
+            self._data.append(value)
+        elif not line and self._data:
+            text, self._data = "\n".join(self._data), []
             return Event.model_validate({**json.loads(text), "position": self._position})
         return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
@@ -18,12 +18,7 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", alias_generator=to_camel, populate_by_name=True)
 
 
-class Progress(Value):
-    """How far an operation is."""
-
-    stage: str = "init"
-    percent: int = 0
-    message: str = ""
+# ── Discovery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Plan(Value):
@@ -44,6 +39,18 @@ class Schemas(Value):
     update: Mapping[str, Any] | None = None
 
 
+class CustomEndpoint(Value):
+    """What a provider offers beside the operations that all have."""
+
+    path: str
+    method: str
+    name: str = ""
+    description: str = ""
+    permission: str = ""
+    body: Mapping[str, Any] = Field(default={}, alias="schema")
+    """JSON Schema of its request."""
+
+
 class Provider(Value):
     """What can be provisioned."""
 
@@ -51,9 +58,38 @@ class Provider(Value):
     endpoint: str
     description: str = ""
     capabilities: Sequence[str] = ()
-    schemas: Schemas
-    custom_endpoints: Sequence[Mapping[str, Any]] = ()
+    schemas: Schemas = Field(alias="schema")
+    custom_endpoints: Sequence[CustomEndpoint] = ()
     plans: Sequence[Plan] = ()
+
+
+# ── Resources ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Progress(Value):
+    """How far an operation is."""
+
+    stage: str = "init"
+    percent: int = 0
+    message: str = ""
+
+
+class Condition(Value):
+    """One thing known of a resource, such as Ready or Synced."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    since: datetime | None = None
+
+
+class Hold(Value):
+    """Why a resource is suspended."""
+
+    name: str
+    reason: str = ""
+    since: datetime | None = None
 
 
 class Resource(Value):
@@ -68,15 +104,88 @@ class Resource(Value):
     organisation: str = ""
     project: str = ""
     connection: Mapping[str, str] = {}
-    credentials: Mapping[str, Any] | None = None
+    credentials: Mapping[str, Any] | None = Field(default=None, repr=False)
+    """In the answer that ended its provisioning alone."""
     config: Mapping[str, Any] = {}
     ssh_keys: Sequence[str] = ()
     operation: str | None = None
+    """The running or next operation, or the one that was just accepted."""
     progress: Progress = Progress()
-    conditions: Sequence[Mapping[str, Any]] = ()
+    conditions: Sequence[Condition] = ()
+    holds: Sequence[Hold] = ()
     created_at: datetime | None = None
     updated_at: datetime | None = None
     expires_at: datetime | None = None
+    etag: str | None = None
+    """For `If-Match`: changes with every visible change. Absent in a list and while an operation runs."""
+
+
+class Deletion(Value):
+    """What came of deleting a resource."""
+
+    id: str | None = None
+    message: str = ""
+    operation: str | None = None
+    """The operation that is still at it; None: done."""
+
+
+class Secrets(Value):
+    """New credentials."""
+
+    credentials: Mapping[str, Any] | None = Field(default=None, repr=False)
+    """None while the operation is still at it."""
+    operation: str | None = None
+
+
+class Token(Value):
+    """A short-lived token for one resource's custom endpoints and event streams."""
+
+    token: str = Field(repr=False)
+    expires_at: datetime
+
+
+class Action(Value):
+    """One thing that provisioning would do."""
+
+    action: str
+    what: str = ""
+    detail: str = ""
+
+
+class Preview(Value):
+    """What provisioning would do."""
+
+    config: Mapping[str, Any] = {}
+    actions: Sequence[Action] = ()
+    price: Mapping[str, str] | None = None
+
+
+class Change(Value):
+    """One field that an update would change; secrets are `***`."""
+
+    pointer: str
+    old: Any = None
+    new: Any = None
+    effect: str = "in-place"
+
+
+class Metric(Value):
+    """One measured value."""
+
+    value: float | int
+    unit: str = ""
+    help: str = ""
+
+
+class LogLine(Value):
+    """One line of a resource's log."""
+
+    time: datetime
+    level: str
+    message: str
+
+
+# ── Operations and events ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Operation(Value):
@@ -100,13 +209,32 @@ class Operation(Value):
         return self.state in ("succeeded", "failed", "cancelled")
 
 
+class Event(Value):
+    """One event of a stream; `position` goes on behind it."""
+
+    position: int
+    type: str
+    subject: str | None = None
+    time: datetime | None = None
+    sequence: int = 0
+    data: Mapping[str, Any] = {}
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that the event is about. Raises ValueError for an event of another kind."""
+        return Operation.model_validate(self.data)
+
+
+# ── Keys and audit ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 class Key(Value):
     """An API key; `key` is its secret, in the answer that made it alone."""
 
     id: str
     name: str
     role: str
-    key: str | None = None
+    key: str | None = Field(default=None, repr=False)
     preview: str = ""
     permissions: Sequence[str] | None = None
     organisation: str | None = None
@@ -115,19 +243,16 @@ class Key(Value):
     expires_at: datetime | None = None
 
 
-class Event(Value):
-    """One event of a stream; `position` goes on behind it."""
+class Entry(Value):
+    """One line of the audit log."""
 
-    position: int
-    type: str
-    subject: str | None = None
-    sequence: int = 0
-    data: Mapping[str, Any] = {}
-
-    @property
-    def operation(self) -> Operation:
-        """The operation that the event is about. Raises ValueError for an event of another kind."""
-        return Operation.model_validate(self.data)
+    position: int = 0
+    at: datetime
+    principal: str
+    action: str
+    credential: str = ""
+    resource: str | None = None
+    detail: Mapping[str, Any] | None = None
 
 
 class Page(Value, Generic[T]):
