@@ -345,6 +345,26 @@ async def test_keys_roles_and_places_can_be_replaced(data_dir: Path) -> None:
         assert (await house.owner.get(f"/v1/shelf/{made.json()['id']}")).status_code == 404  # a key, but nobody's mayor
 
 
+class Closed:
+    """Places are made elsewhere: what is not there yet is not known."""
+
+    @hookimpl
+    async def enopax_resolve(self, organisation: str, project: str | None, by: Literal["name", "slug"]) -> Place | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/shelf", {"name": "bench", **PLACE}),
+        ("/v1/keys", {"name": "k", "role": "owner", "organisation": "Acme Inc"}),
+    ],
+)
+async def test_in_a_place_that_nobody_knows_nothing_is_made(data_dir: Path, path: str, body: dict[str, Any]) -> None:
+    async with opened(data_dir, Closed(), disabled_plugins=("places",)) as house:
+        assert (await house.owner.post(path, json=body)).status_code == 403
+
+
 # ── What breaks the contract ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.resources import files
 from typing import Literal
 
 from enopax_core.builtin.slugs import free, slug
@@ -13,15 +12,9 @@ from enopax_core.clock import rfc3339
 from enopax_core.errors import PlaceTaken
 from enopax_core.events.recorder import new_id
 from enopax_core.hooks import Change, Host
-from enopax_core.ledger.interface import Row, Tables, Transaction, UniqueViolation
+from enopax_core.ledger.interface import Row, Transaction, UniqueViolation
 from enopax_core.provider.spec import hookimpl
 from enopax_core.records.place import Place
-
-
-@hookimpl
-def enopax_tables() -> Iterable[Tables]:
-    """Organisations, projects, keys and tokens."""
-    return [Tables(section="builtin", folder=files("enopax_core.builtin") / "sql")]
 
 
 @hookimpl

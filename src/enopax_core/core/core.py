@@ -118,7 +118,8 @@ class Core:
         stack.enter_context(DirectoryLock(settings.data_dir))
         self.vault = vault = Vault(settings.data_dir / "vault.keys")
         path = settings.data_dir / "ledger.sqlite3"
-        self.ledger = ledger = await stack.enter_async_context(SqliteLedger(path, tables=self.governors.tables(), clock=clock))
+        tables = [builtin.TABLES, *self.governors.tables()]
+        self.ledger = ledger = await stack.enter_async_context(SqliteLedger(path, tables=tables, clock=clock))
         ledger.listen(self.feed.ring)
         presenter = Presenter(vault, self._places.of)
         executor = Executor(

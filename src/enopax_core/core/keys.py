@@ -74,8 +74,8 @@ class Keys:
         """Make a key; its secret is in the answer and nowhere else. Raises Invalid, Forbidden."""
         self._check(wanted)
         for _ in range(5):
-            place = await self._place(wanted)
-            await self._allow(principal, wanted, place)
+            place = await self._place(principal, wanted)
+            self._allow(principal, wanted)
             try:
                 return await self._ledger.write(partial(self._create, principal, wanted, place, bound, seal))
             except PlaceTaken:
@@ -152,15 +152,15 @@ class Keys:
         if faults:
             raise Invalid(faults=faults)
 
-    async def _place(self, wanted: NewKey) -> Place | None:
-        if wanted.organisation is None:
-            return None
-        return await self._places.resolve(wanted.organisation, wanted.project)
+    async def _place(self, principal: Principal, wanted: NewKey) -> Place | None:
+        """Where the key reaches, None: everywhere. Raises Forbidden unless the caller may make keys there."""
+        if wanted.organisation is not None:
+            return await self._places.allowed(principal, wanted.organisation, wanted.project, Permission.KEYS)
+        await self._governors.require(principal, Permission.KEYS, Target())
+        return None
 
-    async def _allow(self, principal: Principal, wanted: NewKey, place: Place | None) -> None:
+    def _allow(self, principal: Principal, wanted: NewKey) -> None:
         """Raises Forbidden for a key that is wider than its maker's."""
-        target = _target(place.organisation_id, place.project_id or None) if place is not None else Target()
-        await self._governors.require(principal, Permission.KEYS, target)
         if principal.kind == "system":
             return
         role = principal.role or ROLES[0]

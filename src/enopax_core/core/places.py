@@ -20,22 +20,22 @@ class Places:
         self._by_name: Recent[tuple[str, str | None], Place] = Recent(SECONDS)
         self._by_id: Recent[str, Place] = Recent(SECONDS)
 
-    async def resolve(self, organisation: str, project: str | None) -> Place:
-        """The place of two display names; `new` where it does not exist yet."""
+    async def resolve(self, organisation: str, project: str | None) -> Place | None:
+        """The place of two display names; `new` where it does not exist yet, None where nobody knows it nor makes it."""
         place = self._by_name.get((organisation, project)) or await self._governors.resolve(organisation, project)
-        if place is None:
-            return Place(organisation_id="", organisation=organisation, organisation_slug="", new=True)
-        if not place.new:
+        if place is not None and not place.new:
             self._by_name.put((organisation, project), place)
         return place
 
-    async def allowed(self, principal: Principal, organisation: str, project: str, permission: str) -> Place:
+    async def allowed(self, principal: Principal, organisation: str, project: str | None, permission: str) -> Place:
         """Resolve a place and ask for a permission in it. Raises Forbidden, the same for foreign and for unknown places."""
         place = await self.resolve(organisation, project)
-        target = Target(organisation=place.organisation_id, project=place.project_id)
-        if not (await self._governors.authorise(principal, permission, [target]))[0]:
-            raise Forbidden(f"This credential lacks the permission {permission} in this organisation and project.")
-        return place
+        if place is not None:
+            target = Target(organisation=place.organisation_id, project=place.project_id or None)
+            if (await self._governors.authorise(principal, permission, [target]))[0]:
+                return place
+        where = "organisation" if project is None else "organisation and project"
+        raise Forbidden(f"This credential lacks the permission {permission} in this {where}.")
 
     async def of(self, project: str) -> Place:
         """Names of a project by its id."""
