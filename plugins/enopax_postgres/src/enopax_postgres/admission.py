@@ -1,0 +1,68 @@
+"""What is refused before a change is accepted: what the schema cannot know, because it depends on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from enopax_core import Change, ResourceRecord
+from enopax_core.errors import Fault
+from enopax_postgres.config import FIXED
+from enopax_postgres.installations import Installations
+from enopax_postgres.plans import PLANS
+
+NEEDS_ICU = "This PostgreSQL is built without ICU: only C.UTF-8 and C are possible."
+
+
+def faults(change: Change, installations: Installations, origin: ResourceRecord | None) -> list[Fault]:
+    """Everything that is wrong with a change of a database; `origin` is the resource that `recoverFrom` names."""
+    after = change.after
+    if after is None:
+        return []
+    if change.before is not None:
+        return [*_fixed(change.before.config, after.config), *_shrinking(change.before, after)]
+    if after.config.get("recoverFrom") is not None:
+        return _origin(after, origin)
+    return _new(after.config, installations)
+
+
+def _new(config: Mapping[str, Any], installations: Installations) -> list[Fault]:
+    version, known = config["version"], installations.by_major
+    if version != "default" and int(version) not in known:
+        have = ", ".join(map(str, known)) or "none"
+        return [Fault("/version", f"This version is not installed here; there is {have}.")]
+    installation = installations.get(version)
+    missing = set(config["extensions"]) - installation.extensions()
+    found = [
+        Fault(f"/extensions/{number}", f"PostgreSQL {installation.major} has no extension {name} here.")
+        for number, name in enumerate(config["extensions"])
+        if name in missing
+    ]
+    if config["locale"] not in ("C", "C.UTF-8") and not installation.icu:
+        found.append(Fault("/locale", NEEDS_ICU))
+    return found
+
+
+def _origin(after: ResourceRecord, origin: ResourceRecord | None) -> list[Fault]:
+    """Another project's database does not exist for this one."""
+    if origin is None or (origin.endpoint, origin.project) != (after.endpoint, after.project) or not origin.has_backend:
+        return [Fault("/recoverFrom/resource", "There is no such database in this project.")]
+    if origin.config["database"] != after.config["database"]:
+        return [Fault("/database", f"The database that is recovered is called {origin.config['database']}.")]
+    return []
+
+
+def _fixed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Fault]:
+    return [
+        Fault(f"/{name}", "This stays as it was when the database was created.")
+        for name in FIXED
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _shrinking(before: ResourceRecord, after: ResourceRecord) -> list[Fault]:
+    """The disk of the smaller plan may be too small for what is there already."""
+    disks = {plan.id: plan.limits["diskBytes"] for plan in PLANS}
+    if disks.get(after.plan or "", 0) < disks.get(before.plan or "", 0):
+        return [Fault("/plan", "A database cannot move to a smaller plan: recover it into a new one of that plan.")]
+    return []

@@ -1,0 +1,241 @@
+"""Makes, starts and removes databases on this machine. Everything here blocks: the provider calls it from worker threads.
+
+Each step is repeatable, because any of them may be the last one before a kill.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from enopax_core.provider import LogLine, Operation, Outcome, PermanentError, Resource, TemporaryError
+from enopax_postgres import roles, services, sessions
+from enopax_postgres.addresses import Address
+from enopax_postgres.administration import Administrator
+from enopax_postgres.authority import Authority
+from enopax_postgres.config import DatabaseConfig
+from enopax_postgres.files import Files
+from enopax_postgres.hba import ADMIN, REPLICATION
+from enopax_postgres.installations import Installations
+from enopax_postgres.instance import Instance, real_time
+from enopax_postgres.layout import Layout
+from enopax_postgres.machine import Machine
+from enopax_postgres.plans import size_of
+from enopax_postgres.services import SERVER
+from enopax_postgres.templates import Templates
+
+START_SECONDS = 60.0
+"""Longest time from the start of a server to its first answer."""
+
+
+class Databases:
+    """The databases of one installation."""
+
+    def __init__(
+        self,
+        *,
+        backups: Path,
+        installations: Installations,
+        machine: Machine,
+        authority: Authority,
+        administrator: Administrator,
+        templates: Templates,
+        address: Address,
+        rotation_grace: timedelta,
+    ) -> None:
+        """`backups` holds a directory for the backups of each database."""
+        self._machine, self._backups, self._templates = machine, backups, templates
+        self._installations, self._authority, self._address = installations, authority, address
+        self._administrator, self._rotation_grace = administrator, rotation_grace
+        self._files = Files(authority, address, machine)
+
+    # ── Finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def allocate(self, resource: Resource[DatabaseConfig], version: str) -> Instance:
+        """What a new database will be; the same again on a later attempt. Raises PermanentError."""
+        return self._instance(resource, _major(self.layout(resource.id)) or version)
+
+    def find(self, resource: Resource[DatabaseConfig]) -> Instance:
+        """What a resource's database is. Raises PermanentError when there is none, or its programs are gone."""
+        major = _major(self.layout(resource.id)) or str(resource.state.get("major", ""))
+        if not major:
+            raise PermanentError("There is no database of this resource on this machine.")
+        return self._instance(resource, major)
+
+    def port(self, id: str) -> int:
+        """The port of a database."""
+        return self._machine.port(id, "direct")
+
+    def layout(self, id: str) -> Layout:
+        """Where a database lies."""
+        return Layout(home=self._machine.home(id + SERVER), backups=self._backups / id)
+
+    def ids(self) -> Iterable[str]:
+        """Ids of everything that takes disk space."""
+        kept = [path.name for path in self._backups.iterdir()] if self._backups.is_dir() else []
+        return sorted({*kept, *self._machine.services(SERVER)})
+
+    def _instance(self, resource: Resource[DatabaseConfig], version: str) -> Instance:
+        return Instance(
+            id=resource.id,
+            layout=self.layout(resource.id),
+            installation=self._installations.get(version),
+            port=self.port(resource.id),
+            size=size_of(resource.plan),
+            config=resource.config,
+        )
+
+    # ── Making ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def first_login(self, resource: Resource[DatabaseConfig]) -> tuple[str, str]:
+        """Name and password of the login of a new database; what was given out by an earlier attempt stays."""
+        known = resource.credentials
+        return known.get("username") or roles.LOGINS[0], known.get("password") or roles.new_password()
+
+    def create(self, operation: Operation, instance: Instance, username: str, password: str) -> None:
+        """Make a new database and let a login role in with a password."""
+        operation.progress("configure", "Preparing the data directory")
+        self.prepare(instance)
+        if not instance.layout.data.exists():
+            self._templates.create(instance.installation, instance.config.locale, instance.layout.data)
+        self.start(operation, instance)
+        self.furnish(instance, username, password)
+
+    def prepare(self, instance: Instance) -> None:
+        """Make the directories of a database."""
+        self._files.directories(instance)
+
+    def start(
+        self,
+        operation: Operation,
+        instance: Instance,
+        more: Mapping[str, str] | None = None,
+        seconds: float | None = START_SECONDS,
+    ) -> None:
+        """Bring the server's files up to date and start it; return once it answers, within `seconds` if given.
+
+        `more` are settings for this start.
+        """
+        self.configure(instance, more)
+        operation.progress("provision", "Starting the server")
+        self._machine.ensure(services.server(instance, self._address))
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self.answers(instance):
+            operation.progress("provision", "Waiting for the server to answer")
+            late = deadline is not None and time.monotonic() > deadline
+            if late or not self._machine.runs(instance.id + SERVER):
+                raise TemporaryError("The database server does not answer.")
+            time.sleep(0.02)
+
+    def configure(self, instance: Instance, more: Mapping[str, str] | None = None) -> None:
+        """Bring the server's files up to date; a server that runs reads them at the next reload or start."""
+        self._files.certificates(instance, real_time())
+        self._files.settings(instance, more)
+
+    def furnish(self, instance: Instance, username: str, password: str) -> None:
+        """Roles, database and extensions; one login gets a password."""
+        with self.administration(instance) as connection:
+            roles.ensure_roles(connection, REPLICATION)
+            roles.ensure_database(connection, instance.config.database)
+            roles.set_password(connection, username, password)
+        self.extend(instance)
+
+    def extend(self, instance: Instance) -> None:
+        """Create the extensions that are asked for."""
+        if instance.config.extensions:
+            with self.administration(instance, instance.config.database) as connection:
+                roles.ensure_extensions(connection, instance.config.extensions)
+
+    def rotate(self, instance: Instance, username: str) -> tuple[str, str]:
+        """Give the other login role a new password; that of `username` ends after the grace. The new name and password."""
+        other, password = roles.other_login(username), roles.new_password()
+        with self.administration(instance) as connection:
+            roles.set_password(connection, other, password)
+            roles.expire(connection, username, real_time() + self._rotation_grace)
+        return other, password
+
+    def outcome(self, instance: Instance, username: str | None = None, password: str | None = None) -> Outcome:
+        """What a resource says of its database; credentials only where they are new."""
+        database, address = instance.config.database, self._address
+        url = address.url(instance.port, database)
+        credentials = None
+        if username is not None and password is not None:
+            credentials = {
+                "username": username,
+                "password": password,
+                "database": database,
+                "url": address.full_url(instance.port, database, username, password),
+                "ca": self._authority.certificate(real_time()).decode(),
+            }
+        return Outcome(access=url, connection={"direct": url}, credentials=credentials, state=instance.state)
+
+    # ── Connections ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def administration(self, instance: Instance, database: str = ADMIN) -> AbstractContextManager[psycopg.Connection[TupleRow]]:
+        """A superuser's connection. Raises TemporaryError when the server cannot be reached."""
+        return self._administrator.connect(instance.port, database)
+
+    def answers(self, instance: Instance) -> bool:
+        """Whether the server takes connections."""
+        try:
+            with self.administration(instance):
+                return True
+        except TemporaryError:
+            return False
+
+    def try_login(self, instance: Instance, username: str, password: str) -> None:
+        """Log in as a customer would, with `verify-full`. Raises TemporaryError."""
+        sessions.login(
+            host=self._address.public,
+            port=instance.port,
+            database=instance.config.database,
+            username=username,
+            password=password,
+            authority=instance.layout.conf / "authority.crt",
+        )
+
+    def reload(self, instance: Instance) -> None:
+        """Let a server that runs read its files again."""
+        with self.administration(instance) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+
+    def waiting(self, instance: Instance) -> list[str]:
+        """Names of the parameters that wait for a restart."""
+        with self.administration(instance) as connection:
+            return self.waiting_on(connection)
+
+    def waiting_on(self, connection: psycopg.Connection[TupleRow]) -> list[str]:
+        """The same over a connection."""
+        rows = connection.execute("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name").fetchall()
+        return [name for (name,) in rows]
+
+    def logs(self, id: str, lines: int) -> Sequence[LogLine]:
+        """The latest lines of the server, oldest first. They hold no statement."""
+        return self._machine.logs(id + SERVER, lines)
+
+    # ── Ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self, id: str) -> None:
+        """Take a server out of service; its data stays."""
+        self._machine.stop(id + SERVER)
+
+    def purge(self, id: str) -> None:
+        """Free what a database takes, backups included."""
+        self._machine.remove(id + SERVER)
+        shutil.rmtree(self._backups / id, ignore_errors=True)
+        self._machine.release(id)
+
+
+def _major(layout: Layout) -> str | None:
+    """Major version of a data directory, as PostgreSQL notes it there; None: there is none."""
+    try:
+        return (layout.data / "PG_VERSION").read_text("ascii").strip()
+    except FileNotFoundError:
+        return None

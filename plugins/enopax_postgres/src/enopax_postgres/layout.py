@@ -1,0 +1,34 @@
+"""Where everything of an installation and of one database lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Paths of one database. What the server needs lies below `home`, which belongs to the account it runs as."""
+
+    home: Path
+    backups: Path
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's data directory. It holds no settings of ours: copies of it (replicas, backups) must not carry them."""
+        return self.home / "data"
+
+    @property
+    def conf(self) -> Path:
+        """Configuration, certificate and scripts."""
+        return self.home / "conf"
+
+    @property
+    def archive(self) -> Path:
+        """Archived write-ahead log, one directory for each system identifier."""
+        return self.backups / "wal"
+
+    @property
+    def bases(self) -> Path:
+        """Base backups, one directory each."""
+        return self.backups / "base"

@@ -1,0 +1,116 @@
+"""What a database is like: its health with conditions, and its measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from psycopg import Connection
+
+from enopax_core.provider import Condition, Metric, Observed, PermanentError, TemporaryError
+from enopax_postgres import insights
+from enopax_postgres.backups import gap
+from enopax_postgres.backups.catalogue import Backup
+from enopax_postgres.backups.keeping import BackupKeeping
+from enopax_postgres.databases import Databases
+from enopax_postgres.instance import Instance, real_time
+from enopax_postgres.measure import measure
+from enopax_postgres.requests import Insights
+
+OVERDUE = timedelta(hours=26)
+"""A daily backup is missed when the last good one is older."""
+
+
+class Looks:
+    """Looks at databases of one installation; changes nothing."""
+
+    def __init__(self, databases: Databases, backups: BackupKeeping) -> None:
+        self._databases, self._backups = databases, backups
+
+    def status(self, instance: Instance) -> Observed:
+        """Health and conditions. Degraded is what needs somebody: no answer, no archive, no backup for a day."""
+        if not instance.layout.data.exists():
+            return Observed(health="missing", message="The data directory is gone.")
+        backed_up = self._backed_up(instance)
+        try:
+            with self._databases.administration(instance) as connection:
+                archived = _archived(connection, instance)
+                waiting = self._databases.waiting_on(connection)
+        except TemporaryError as error:
+            return Observed(health="degraded", message=error.message, conditions=[backed_up])
+        restart = Condition(
+            type="RestartPending",
+            status="True" if waiting else "False",
+            reason="Parameters" if waiting else "None",
+            message=f"{', '.join(waiting)} take effect with the next restart." if waiting else "",
+        )
+        bad = [condition for condition in (archived, backed_up) if condition.status == "False"]
+        return Observed(
+            health="degraded" if bad else "ready",
+            message=" ".join(condition.message for condition in bad),
+            conditions=[backed_up, archived, restart],
+        )
+
+    def metrics(self, instance: Instance) -> Mapping[str, Metric]:
+        """Measures of the server, of the disk and of the backups. A server that does not answer is measured as down."""
+        found: dict[str, Metric] = {}
+        try:
+            with self._databases.administration(instance) as connection:
+                found.update(measure(connection, instance.config.database))
+        except TemporaryError:
+            found["pg_up"] = Metric(value=0, unit="boolean", help="Whether the server answers.")
+        backups = self._backups.catalogue(instance.layout)
+        last = backups.last_good()
+        if last is not None:
+            found["last_backup"] = Metric(
+                value=last.finished_at.timestamp(), unit="seconds", help="Last good backup, seconds since 1970 UTC."
+            )
+        size = sum(backup.size for backup in backups.all())
+        found["backup_size_bytes"] = Metric(value=size, unit="bytes", help="Size of all base backups.")
+        found["disk_limit_bytes"] = Metric(value=instance.size.disk, unit="bytes", help="Disk of the plan.")
+        return found
+
+    def insights(self, instance: Instance) -> Insights:
+        """Queries that take the time. Raises PermanentError where the plan keeps no statistics."""
+        if not instance.size.insights:
+            raise PermanentError("This plan keeps no statistics of queries: postgres-medium does.")
+        with self._databases.administration(instance) as connection:
+            return insights.read(connection, instance.config.database)
+
+    def _backed_up(self, instance: Instance) -> Condition:
+        last, now = self._backups.catalogue(instance.layout).last_good(), real_time()
+        return backed_up(last, now, _born(instance))
+
+
+def backed_up(last: Backup | None, now: datetime, born: datetime) -> Condition:
+    """Whether there is a good backup that is young enough; `born` is when there was none to expect."""
+    if last is None:
+        if now - born < OVERDUE:
+            return Condition(type="BackedUp", status="Unknown", reason="NoBackupYet", message="The first backup is due.")
+        return Condition(type="BackedUp", status="False", reason="NoBackup", message="There is no good backup.")
+    if now - last.finished_at > OVERDUE:
+        message = f"The last good backup is of {last.finished_at:%Y-%m-%d %H:%M} UTC."
+        return Condition(type="BackedUp", status="False", reason="Overdue", message=message)
+    return Condition(type="BackedUp", status="True", reason="Verified", message=f"Backup {last.id} is good.")
+
+
+def _born(instance: Instance) -> datetime:
+    """When the data directory was made."""
+    version = instance.layout.data / "PG_VERSION"
+    return datetime.fromtimestamp(version.stat().st_mtime, real_time().tzinfo)
+
+
+def _archived(connection: Connection, instance: Instance) -> Condition:
+    """Whether the write-ahead log reaches the archive."""
+    since = gap.since(instance.layout)
+    if since is not None:
+        message = f"Since {since:%Y-%m-%d %H:%M} UTC the archive has a gap; the next backup closes it."
+        return Condition(type="Archived", status="False", reason="Gap", message=message)
+    row = connection.execute(
+        "SELECT last_failed_time > coalesce(last_archived_time, '-infinity') FROM pg_stat_archiver"
+    ).fetchone()
+    if row is not None and row[0]:
+        return Condition(
+            type="Archived", status="False", reason="Failing", message="The archive of the write-ahead log takes nothing."
+        )
+    return Condition(type="Archived", status="True", reason="Archiving")

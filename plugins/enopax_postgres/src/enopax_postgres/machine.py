@@ -1,0 +1,147 @@
+"""What the plugin asks of the core's runtime, from worker threads: programs that run, servers that stay, files they own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.from_thread
+
+from enopax_core import Host
+from enopax_core.errors import EnopaxError, TemporaryError
+from enopax_core.runtime import Completed, LogLine, Service, State
+from enopax_postgres.installations import Installation
+
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
+PROGRAMS = "postgres-programs"
+"""Id under which programs run that belong to no server."""
+BEAT = 0.5  # seconds
+Beat = Callable[[], None]
+"""Called twice a second while something takes long; it may raise Cancelled."""
+
+
+class Machine:
+    """Every method blocks, and must be called from a thread that anyio has started (a provider's plain methods are)."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    # ── Programs ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, installation: Installation, name: str, *arguments: str, beat: Beat | None = None) -> str:
+        """Run one of PostgreSQL's programs to its end, as the user that servers run as; what it printed.
+
+        No secret belongs into arguments: everybody on the machine can read them.
+
+        Raises: TemporaryError with the program's last words; what `beat` raises, once the program has ended.
+        """
+        done = self.complete(installation, name, *arguments, beat=beat)
+        if done.status:
+            words = [line for line in done.errors.decode("utf-8", "replace").strip().splitlines() if line][-3:]
+            raise TemporaryError(f"{name} failed: {' '.join(words)}")
+        return done.output.decode("utf-8", "replace")
+
+    def complete(self, installation: Installation, name: str, *arguments: str, beat: Beat | None = None) -> Completed:
+        """The same for a program whose failure means something."""
+        return anyio.from_thread.run(self._run, [installation.program(name), *arguments], beat)
+
+    async def _run(self, command: Sequence[str], beat: Beat | None) -> Completed:
+        service = Service(id=PROGRAMS, resource=None, command=command, environment=ENVIRONMENT)
+        ended: list[Completed | EnopaxError] = []
+
+        async def work() -> None:
+            try:
+                ended.append(await self._host.runtime.run(service, command))
+            except EnopaxError as error:
+                ended.append(error)
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(work)
+            while beat is not None:
+                await anyio.sleep(BEAT)
+                try:
+                    beat()
+                except EnopaxError as error:
+                    ended.append(error)
+                    group.cancel_scope.cancel()
+        if isinstance(ended[0], EnopaxError):
+            raise ended[0]
+        return ended[0]
+
+    # ── Servers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ensure(self, service: Service) -> None:
+        """Have a server run as described. Raises ServiceFailed."""
+        anyio.from_thread.run(self._host.runtime.ensure, service)
+
+    def stop(self, service: str) -> None:
+        """End a server and keep it ended; its files stay."""
+        anyio.from_thread.run(self._host.runtime.stop, service)
+
+    def remove(self, service: str) -> None:
+        """Leave nothing of a server."""
+        anyio.from_thread.run(self._host.runtime.remove, service)
+
+    def runs(self, service: str) -> bool:
+        """Whether a server runs, or is being started again."""
+        found = anyio.from_thread.run(self._host.runtime.status, service)
+        return found.state in (State.RUNNING, State.STARTING)
+
+    def logs(self, service: str, lines: int) -> Sequence[LogLine]:
+        """The latest lines of a server, oldest first."""
+        return anyio.from_thread.run(self._host.runtime.logs, service, lines)
+
+    def services(self, suffix: str) -> list[str]:
+        """Ids of the resources that have anything of a service whose id ends so."""
+        found = anyio.from_thread.run(self._host.runtime.services)
+        return [known.id.removesuffix(suffix) for known in found if known.id.endswith(suffix)]
+
+    def port(self, resource: str, name: str) -> int:
+        """The port of a resource for a purpose; the same at every call."""
+        return anyio.from_thread.run(self._host.ports.allocate, resource, name)
+
+    def release(self, resource: str) -> None:
+        """Give back the ports of a resource."""
+        anyio.from_thread.run(self._host.ports.release, resource)
+
+    # ── Files of servers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def home(self, service: str) -> Path:
+        """The directory of a server, made when it is missing."""
+        return anyio.from_thread.run(self._host.runtime.directory, service)
+
+    def directory(self, folder: Path) -> Path:
+        """Make a directory that servers' user alone may enter; its parents must exist."""
+        folder.mkdir(exist_ok=True, mode=0o700)
+        self.own(folder)
+        return folder
+
+    def write(self, file: Path, content: bytes) -> bool:
+        """Write a file, for the servers' user alone, in one step; False: it already was so."""
+        if file.exists() and file.read_bytes() == content:
+            return False
+        draft = file.with_name(f".{file.name}.new")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        self.own(draft)
+        draft.replace(file)
+        return True
+
+    def own(self, path: Path, *, below: bool = False) -> None:
+        """Give a file or directory, with everything `below` it, to the servers' user."""
+        if os.geteuid() != 0:
+            return  # servers run as this user
+        account = pwd.getpwnam(self._host.runtime.user)
+        give = partial(os.chown, uid=account.pw_uid, gid=account.pw_gid, follow_symlinks=False)
+        give(path)
+        for parent, folders, files in os.walk(path) if below else ():
+            for name in (*folders, *files):
+                give(Path(parent, name))

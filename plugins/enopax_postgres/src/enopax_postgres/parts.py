@@ -1,0 +1,62 @@
+"""What does the work, composed for one installation. Imported with the first database only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from enopax_core import Host
+from enopax_postgres.addresses import Address
+from enopax_postgres.administration import Administrator
+from enopax_postgres.authority import Authority
+from enopax_postgres.backups.keeping import BackupKeeping
+from enopax_postgres.changes import Changes
+from enopax_postgres.databases import Databases
+from enopax_postgres.installations import Installations
+from enopax_postgres.looks import Looks
+from enopax_postgres.machine import Machine
+from enopax_postgres.recovery import Recovery
+from enopax_postgres.settings import PostgresSettings
+from enopax_postgres.templates import Templates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Each does one kind of work."""
+
+    databases: Databases
+    backups: BackupKeeping
+    recovery: Recovery
+    changes: Changes
+    looks: Looks
+
+
+def compose(host: Host, settings: PostgresSettings, installations: Installations) -> Parts:
+    """Make the directories and put everything together."""
+    machine = Machine(host)
+    home = host.data_dir / "postgres"
+    folder = settings.backup_dir or home / "backups"
+    for passable in (home, folder):
+        passable.mkdir(parents=True, exist_ok=True)
+        passable.chmod(0o711)  # the servers' user passes through to what belongs to it
+    machine.directory(home / "templates")
+    authority = Authority(home / "authority")
+    administrator = Administrator(authority, home / "administration")
+    databases = Databases(
+        backups=folder,
+        installations=installations,
+        machine=machine,
+        authority=authority,
+        administrator=administrator,
+        templates=Templates(home / "templates", machine),
+        address=Address(listen=settings.host, public=settings.public_host or settings.host),
+        rotation_grace=timedelta(seconds=settings.rotation_grace),
+    )
+    backups = BackupKeeping(machine, administrator)
+    return Parts(
+        databases=databases,
+        backups=backups,
+        recovery=Recovery(databases, backups),
+        changes=Changes(databases),
+        looks=Looks(databases, backups),
+    )

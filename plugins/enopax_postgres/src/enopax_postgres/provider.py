@@ -1,0 +1,208 @@
+"""The provider `postgres`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio.from_thread
+
+from enopax_core import Host
+from enopax_core.provider import (
+    Action,
+    LogLine,
+    Metric,
+    Observed,
+    Operation,
+    Outcome,
+    PermanentError,
+    Provider,
+    Resource,
+    custom_endpoint,
+    scheduled,
+)
+from enopax_postgres.backups.catalogue import Backup
+from enopax_postgres.config import DatabaseConfig
+from enopax_postgres.plans import PLANS, size_of
+from enopax_postgres.requests import Backups, Insights, Recovered, RecoverRequest, Restarted
+
+if TYPE_CHECKING:
+    from enopax_postgres.parts import Parts
+
+ENDPOINT = "postgres"
+LOG_LINES = 200
+
+
+class PostgresProvider(Provider[DatabaseConfig]):
+    """A PostgreSQL server of its own for each resource, kept alive by the core's runtime."""
+
+    name, endpoint = "postgres", ENDPOINT
+    description = "A PostgreSQL database with TLS, backups and point-in-time recovery."
+    plans = PLANS
+    retention = timedelta(days=7)
+    timeout = timedelta(hours=12)  # a recovery reads whole archives
+
+    def __init__(self, host: Host, parts: Callable[[], Parts]) -> None:
+        """`parts` gives what does the work; asked late, because it imports what is not needed before."""
+        self._host, self._parts = host, parts
+
+    # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def provision(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
+        parts, origin = self._parts(), resource.config.recover_from
+        operation.progress("allocate", "Choosing programs and a port")
+        version = resource.config.version if origin is None else parts.recovery.version(origin)
+        instance = parts.databases.allocate(resource, version)
+        anyio.from_thread.run(operation.announce, parts.databases.outcome(instance))
+        username, password = parts.databases.first_login(resource)
+        if origin is None:
+            parts.databases.create(operation, instance, username, password)
+        else:
+            parts.recovery.create(operation, instance, origin, username, password)
+        operation.progress("verify", "Logging in as a client would")
+        parts.databases.try_login(instance, username, password)
+        return parts.databases.outcome(instance, username, password)
+
+    def update(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
+        parts = self._parts()
+        operation.progress("configure", "Changing the server's settings")
+        instance = parts.databases.find(resource)
+        parts.changes.apply(instance)
+        return parts.databases.outcome(instance)
+
+    def restore(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
+        parts = self._parts()
+        instance = parts.databases.find(resource)
+        if not instance.layout.data.exists():
+            raise PermanentError("Nothing is left of this database.")
+        parts.databases.start(operation, instance)
+        return parts.databases.outcome(instance)
+
+    def rotate(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
+        parts = self._parts()
+        instance = parts.databases.find(resource)
+        username, password = parts.databases.rotate(instance, resource.credentials["username"])
+        parts.databases.try_login(instance, username, password)
+        return parts.databases.outcome(instance, username, password)
+
+    def delete(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
+        parts = self._parts()
+        if resource.state and parts.databases.answers(instance := parts.databases.find(resource)):
+            operation.progress("delete", "Taking a last backup")
+            parts.backups.take(instance, lambda: operation.progress("delete"), full=False)
+        operation.progress("delete", "Stopping the server")
+        parts.databases.stop(resource.id)
+
+    def purge(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
+        operation.progress("purge", "Freeing the disk")
+        self._parts().databases.purge(resource.id)
+
+    def suspend(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
+        self._parts().databases.stop(resource.id)
+
+    def resume(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
+        parts = self._parts()
+        parts.databases.start(operation, parts.databases.find(resource))
+
+    # ── Looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def preview(self, resource: Resource[DatabaseConfig]) -> Sequence[Action]:
+        size = size_of(resource.plan)
+        disk = f"{size.disk >> 30} GB on disk, {size.connections} connections, backups for {size.backup_days} days"
+        if resource.applied is not None:
+            return [Action(action="update", what=f"database {resource.config.database}", detail=disk)]
+        origin = resource.config.recover_from
+        what = "PostgreSQL server" if origin is None else f"PostgreSQL server, recovered from {origin.resource}"
+        return [
+            Action(action="create", what=what, detail=disk),
+            Action(action="create", what=f"database {resource.config.database}"),
+        ]
+
+    def status(self, resource: Resource[DatabaseConfig]) -> Observed:
+        parts = self._parts()
+        return parts.looks.status(parts.databases.find(resource))
+
+    def metrics(self, resource: Resource[DatabaseConfig]) -> Mapping[str, Metric]:
+        parts = self._parts()
+        return parts.looks.metrics(parts.databases.find(resource))
+
+    def logs(self, resource: Resource[DatabaseConfig]) -> Sequence[LogLine]:
+        return self._parts().databases.logs(resource.id, LOG_LINES)
+
+    def inventory(self) -> Iterable[str]:
+        return self._parts().databases.ids()
+
+    @custom_endpoint("GET", "/insights", permission="read")
+    def insights(self, resource: Resource[DatabaseConfig]) -> Insights:
+        """Queries that take the most time, and the slowest ones; without their values. In plans with query insights."""
+        parts = self._parts()
+        return parts.looks.insights(parts.databases.find(resource))
+
+    # ── Backups ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @custom_endpoint("GET", "/backups", permission="read")
+    def backups(self, resource: Resource[DatabaseConfig]) -> Backups:
+        """All backups, newest first, with the earliest and the latest moment that can be recovered."""
+        parts = self._parts()
+        return parts.backups.listing(parts.databases.find(resource))
+
+    @custom_endpoint("POST", "/backups", permission="operate")
+    def back_up(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Backup:
+        """Take a backup now and verify it."""
+        parts = self._parts()
+        operation.progress("backup", "Copying the database")
+        return parts.backups.take(parts.databases.find(resource), lambda: operation.progress("backup"), full=False)
+
+    @scheduled(every=timedelta(days=1), first=timedelta(seconds=30))
+    def daily_backup(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
+        """Take the backup of the day, verify it, and remove those that the plan no longer keeps."""
+        parts = self._parts()
+        parts.backups.take(parts.databases.find(resource), lambda: operation.progress("backup"), full=False)
+
+    @custom_endpoint("POST", "/backups/{backup}/verify", permission="operate")
+    def verify_backup(self, operation: Operation, resource: Resource[DatabaseConfig], backup: str) -> Backup:
+        """Read a backup again and compare it with its checksums."""
+        parts = self._parts()
+        operation.progress("verify", f"Reading the backup {backup}")
+        return parts.backups.verify(parts.databases.find(resource), backup, lambda: operation.progress("verify"))
+
+    def _refuse_target(self, resource: Resource[DatabaseConfig], request: RecoverRequest) -> None:
+        parts = self._parts()
+        parts.backups.target(parts.databases.find(resource), backup=request.backup, time=request.time)
+
+    @custom_endpoint("POST", "/recover", permission="restore", destructive=True, check=_refuse_target)
+    def recover(self, operation: Operation, resource: Resource[DatabaseConfig], request: RecoverRequest) -> Recovered:
+        """Bring back the state of a moment or of a backup: as a new resource, or in place where that is asked for."""
+        parts = self._parts()
+        instance = parts.databases.find(resource)
+        choose = partial(parts.backups.target, instance, backup=request.backup, time=request.time)
+        if request.in_place:
+            parts.recovery.in_place(operation, instance, choose, resource.credentials)
+            return Recovered(id=resource.id, name=resource.name)
+        body = {
+            **resource.config.model_dump(by_alias=True, mode="json"),
+            "name": request.name,
+            "plan": resource.plan.id,
+            "version": str(choose().backup.version),
+            "recoverFrom": request.origin(resource.id),
+        }
+        provision = partial(self._host.resources.provision, beside=resource.id, key=operation.key("recover"))
+        made = anyio.from_thread.run(provision, ENDPOINT, body)
+        return Recovered(id=made.id, name=made.name)
+
+    # ── Upkeep ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @custom_endpoint("POST", "/restart", permission="operate", destructive=True)
+    def restart(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Restarted:
+        """Restart the server now, which applies what waits for it; connections end."""
+        parts = self._parts()
+        parts.changes.restart(operation, parts.databases.find(resource))
+        return Restarted()
+
+    @scheduled(every=timedelta(hours=1))
+    def upkeep(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
+        """Renew the certificate in time; restart within the maintenance window where something waits for it."""
+        parts = self._parts()
+        parts.changes.upkeep(operation, parts.databases.find(resource), self._host.clock())

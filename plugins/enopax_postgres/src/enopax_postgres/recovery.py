@@ -1,0 +1,91 @@
+"""Databases made from backups: a new one from those of another, or one from its own, in its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from enopax_core.provider import Operation, PermanentError
+from enopax_postgres import roles
+from enopax_postgres.backups.keeping import BackupKeeping
+from enopax_postgres.backups.recover import Target
+from enopax_postgres.config import Origin
+from enopax_postgres.databases import Databases
+from enopax_postgres.instance import Instance
+
+SIGNAL = "recovery.signal"
+"""File in a data directory that asks for a recovery; PostgreSQL removes it at the end."""
+
+
+class Recovery:
+    """Recovers databases of one installation."""
+
+    def __init__(self, databases: Databases, backups: BackupKeeping) -> None:
+        self._databases, self._backups = databases, backups
+
+    def version(self, origin: Origin) -> str:
+        """Major version that a database from these backups must have. Raises PermanentError."""
+        found = self._backups.catalogue(self._databases.layout(origin.resource)).all()
+        if not found:
+            raise PermanentError("There is no backup of the database to recover from.")
+        return str(found[-1].version)
+
+    def create(self, operation: Operation, instance: Instance, origin: Origin, username: str, password: str) -> None:
+        """Make a new database and let a login role in with a password; the source's passwords do not work there."""
+        operation.progress("configure", "Copying the backup")
+        source = replace(
+            instance,
+            id=origin.resource,
+            layout=self._databases.layout(origin.resource),
+            port=self._databases.port(origin.resource),
+        )
+        self._databases.prepare(instance)
+        data = instance.layout.data
+        if not data.exists() and self._databases.answers(source):
+            self._backups.flush(source)
+        if not data.exists() or (data / SIGNAL).exists():
+            target = self._backups.target(source, backup=origin.backup, time=origin.time)
+            self._replay(operation, instance, source, target)
+        self._finish(operation, instance, username, password)
+
+    def in_place(
+        self,
+        operation: Operation,
+        instance: Instance,
+        choose: Callable[[], Target],
+        credentials: Mapping[str, str],
+    ) -> None:
+        """Replace a database by an earlier state of itself. Its credentials stay; what it held goes at the end."""
+        before = instance.layout.home / f"before-{operation.id}"
+        target = choose()
+        if not before.exists():
+            if self._databases.answers(instance):
+                self._backups.flush(instance)
+            operation.progress("configure", "Stopping the server")
+            self._databases.stop(instance.id)
+            instance.layout.data.rename(before)
+        self._replay(operation, instance, instance, target)
+        self._finish(operation, instance, credentials["username"], credentials["password"])
+        shutil.rmtree(before)
+        # The way from older backups leads over two time lines now: a new one makes it short.
+        self._backups.take(instance, partial(operation.progress, "backup"), full=True)
+
+    def _replay(self, operation: Operation, instance: Instance, source: Instance, target: Target) -> None:
+        """Copy the backup and replay the archive. The signal is there from the copy to the end of the recovery."""
+        data = instance.layout.data
+        if not data.exists():
+            operation.progress("configure", f"Copying the backup {target.backup.id}")
+            self._backups.materialise(source, target, data, partial(operation.progress, "configure"))
+        if (data / SIGNAL).exists():
+            settings = target.parameters([source.layout.archive / target.backup.system])
+            self._databases.start(operation, instance, settings, seconds=None)
+
+    def _finish(self, operation: Operation, instance: Instance, username: str, password: str) -> None:
+        """Take the settings of the recovery back, let one login in and the other out."""
+        self._databases.stop(instance.id)
+        self._databases.start(operation, instance)
+        self._databases.furnish(instance, username, password)
+        with self._databases.administration(instance) as connection:
+            roles.clear_password(connection, roles.other_login(username))

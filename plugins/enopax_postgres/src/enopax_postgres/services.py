@@ -1,0 +1,33 @@
+"""The services of a database, as the runtime is told of them."""
+
+from __future__ import annotations
+
+from enopax_core.runtime import Limits, Port, Probe, Service, Stop
+from enopax_postgres.addresses import Address
+from enopax_postgres.instance import Instance
+
+SERVER = ".postgres"
+"""What the id of a server's service ends with; before it stands the resource's id."""
+SHUTDOWN_SECONDS = 60.0
+"""A fast shutdown writes a checkpoint; killed before it is done, the next start replays the log instead."""
+
+
+def server(instance: Instance, address: Address) -> Service:
+    """PostgreSQL itself, in the foreground."""
+    layout = instance.layout
+    return Service(
+        id=instance.id + SERVER,
+        resource=instance.id,
+        command=[
+            instance.installation.program("postgres"),
+            "-D",
+            str(layout.data),
+            "-c",
+            f"config_file={layout.conf / 'postgresql.conf'}",
+        ],
+        environment={"LC_ALL": "C", "TZ": "UTC"},
+        ports={"direct": Port(number=instance.port, host=address.probed)},
+        readiness=Probe(port="direct"),
+        limits=Limits(cpu=instance.size.cpus, memory=instance.size.memory),
+        stop=Stop(signal="INT", seconds=SHUTDOWN_SECONDS),
+    )

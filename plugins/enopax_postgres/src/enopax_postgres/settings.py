@@ -1,0 +1,21 @@
+"""Settings of the PostgreSQL plugin: section `[postgres]` and `ENOPAX_POSTGRES_…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PostgresSettings(BaseModel):
+    """Where databases listen, where their programs and backups lie."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address on which databases listen.")
+    public_host: str | None = Field(default=None, description="Host name in addresses, where it is not `host`.")
+    programs: str = Field(default="", description="Directories with PostgreSQL's programs, separated by colons; searched first.")
+    backup_dir: Path | None = Field(default=None, description="Where backups lie; by default in the data directory.")
+    rotation_grace: int = Field(
+        default=300, ge=0, le=86400, description="Seconds for which the old password still opens connections after a rotation."
+    )
