@@ -186,6 +186,12 @@ class TemporaryError(ProviderError):
         """Wait at least this long before the next attempt; None: the engine's backoff."""
 
 
+class ProviderFault(TemporaryError):
+    """The provider failed in a way that it did not foresee; the operation is tried again."""
+
+    code = "provider-fault"
+
+
 class PermanentError(ProviderError):
     """The provider cannot do this; trying again would not help."""
 

@@ -24,6 +24,7 @@ from enopax_core.provider.values import Plan
 log = logging.getLogger(__name__)
 GROUP = "enopax"
 ENDPOINT = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
+LONGEST_ENDPOINT = 40  # characters
 RESERVED = frozenset({"operations", "events", "keys", "audit", "admin"})  # segments below /v1/ that belong to the core
 
 
@@ -167,7 +168,7 @@ def _checked(provider: Provider[Any], plugin: str) -> Registered:
     for attribute in ("name", "endpoint"):
         if not isinstance(getattr(provider, attribute, None), str):
             raise PluginRefused(f"{kind.__qualname__} has no `{attribute}`. ({at})")
-    if not ENDPOINT.match(provider.endpoint) or len(provider.endpoint) > 40 or provider.endpoint in RESERVED:
+    if not ENDPOINT.match(provider.endpoint) or len(provider.endpoint) > LONGEST_ENDPOINT or provider.endpoint in RESERVED:
         raise PluginRefused(
             f"The endpoint {provider.endpoint!r} must be lower-case words joined by hyphens, and none of"
             f" {', '.join(sorted(RESERVED))}. ({at})"

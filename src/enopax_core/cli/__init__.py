@@ -32,6 +32,7 @@ OWN: Mapping[str, tuple[str, str]] = {
     "apply": ("enopax_core.cli.declare:apply", "Bring a project to what a file says."),
     "export": ("enopax_core.cli.declare:export", "Write a file from what exists."),
     "login": ("enopax_core.cli.login:command", "Sign in to a server elsewhere."),
+    "plugin": ("enopax_core.cli.plugin:group", "Write plugins, prove them, see which are installed."),
     "rotate-secrets": ("enopax_core.cli.rotate_secrets:command", "Seal every stored secret under a new key."),
     "completion": ("enopax_core.cli.completion:command", "Print the completion script of a shell."),
 }

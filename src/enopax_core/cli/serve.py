@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from enopax_core.settings import Settings, load_settings, option_of
 if TYPE_CHECKING:
     from enopax_core.core.core import Core
 
+log = logging.getLogger(__name__)
 HURRY_SECONDS = 3.0  # a stop may take after it was asked for a second time
 
 
@@ -41,6 +43,7 @@ def command_options() -> list[click.Parameter]:
         click.Option(["--no-auth"], is_flag=True, default=None, help="Ask for no API keys; on loopback only."),
         click.Option(["--grace"], type=float, help=f"{fields['grace'].description} [30]"),
         click.Option(["--log-level"], help="What is logged: debug, info, warning or error. [info]"),
+        click.Option(["--reload"], is_flag=True, help="Start again when the source of an editable plugin changes."),
         click.Option(["--log-format"], type=click.Choice(["auto", "json", "text"]), help=fields["log_format"].description),
     ]
     taken = {name for option in options for name in option.opts}
@@ -74,14 +77,26 @@ def serve(**options: Any) -> None:
     Every option is also an environment variable (ENOPAX_PORT …) and a key of enopax.toml, which lies in the data
     directory, else in the working directory; options beat environment beats file.
     """
+    reload = options.pop("reload", False)
     settings = serve_settings(options, os.environ, Path.cwd())
 
     import uvloop
 
+    from enopax_core.cli.reload import editable_sources, start_again, wait_for_change
     from enopax_core.telemetry import configure_logging
 
     configure_logging(settings.log_level, format=settings.log_format)
-    uvloop.run(_serve(settings))
+    sources = editable_sources() if reload else []
+    try:
+        changed = uvloop.run(_serve(settings, sources))
+    except Exception:
+        if not sources:
+            raise
+        log.exception("The server ended; it starts again with the next change.")
+        wait_for_change(sources)
+        changed = True
+    if changed:
+        start_again()
 
 
 def serve_settings(options: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -95,8 +110,10 @@ def serve_settings(options: Mapping[str, Any], environ: Mapping[str, str], cwd: 
     return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, sources: Sequence[Path]) -> bool:
+    """Serve until a stop is asked for; whether it was because one of the sources has changed."""
     from enopax_core.app import create_app
+    from enopax_core.cli.reload import watched
     from enopax_core.core.core import Core
     from enopax_core.server.announce import announce, withdraw
     from enopax_core.server.protocol import Limits
@@ -114,7 +131,11 @@ async def _serve(settings: Settings) -> None:
         announce(settings.data_dir, {**content, **core.addresses})
         _greet(core, url)
 
-    with stop.on_signals(), deadline.after(stop, settings.grace, HURRY_SECONDS):
+    with (
+        stop.on_signals(),
+        deadline.after(stop, settings.grace, HURRY_SECONDS),
+        watched(sources, stop) as changed,
+    ):
         async with core:
             is_ours = True  # the data directory is locked: what is announced there is ours, or of a server that was killed
             withdraw(settings.data_dir)
@@ -126,6 +147,7 @@ async def _serve(settings: Settings) -> None:
             finally:
                 withdraw(settings.data_dir)
                 is_ours = False
+    return changed.is_set()
 
 
 def _greet(core: Core, url: str) -> None:

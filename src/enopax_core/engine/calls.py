@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import pluggy
 
-from enopax_core.errors import EnopaxError, TemporaryError
+from enopax_core.errors import EnopaxError, ProviderFault
 from enopax_core.provider.base import overrides
 from enopax_core.provider.spec import HOOKS, ProviderSpec
 from enopax_core.registry import Registered
@@ -68,4 +68,4 @@ class Calls:
         except Exception as error:  # a provider may fail in any way; what it says may hold a secret, so it goes to the log
             self._metrics.provider_error(self._endpoint, name)
             log.exception("The provider %s failed in %s.", self._endpoint, name)
-            raise TemporaryError(f"The provider failed unexpectedly ({type(error).__name__}).") from error
+            raise ProviderFault(f"The provider failed unexpectedly ({type(error).__name__}).") from error

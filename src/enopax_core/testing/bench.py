@@ -16,19 +16,22 @@ from enopax_core.core.acceptance import Accepted
 from enopax_core.core.core import Core
 from enopax_core.engine.calls import Calls
 from enopax_core.engine.present import Presenter
+from enopax_core.errors import Invalid, ProviderFault
 from enopax_core.ledger import resources
 from enopax_core.provider.values import Observed, Resource
-from enopax_core.records.operation import OperationRecord, State
+from enopax_core.records.operation import OperationRecord, Progress, State
 from enopax_core.records.principal import INSTALLATION
 from enopax_core.records.resource import ResourceRecord
 from enopax_core.registry import Registered
 from enopax_core.settings import Settings
 from enopax_core.testing.handle import Handle
 from enopax_core.testing.promise import broken, promise
+from enopax_core.testing.schema import listed
 from enopax_core.testing.tripwire import Killed, Tripwire
 from enopax_core.testing.wire import Config, wire
 
 PLACE = {"organisationName": "Kit", "projectName": "Conformance"}
+GLANCE = 0.2  # seconds between looks at an operation that has not ended
 MOST_KILLS = 20  # for each type of operation: a provider that reports hundreds of times is killed at some of them
 
 Ask = Callable[["Opened"], Awaitable[Accepted]]
@@ -112,6 +115,11 @@ class Bench:
         broken(f"The plugin announces the providers {', '.join(sorted(known)) or '(none)'}: name the one to test as `endpoint`.")
 
 
+def _has_fault(operation: OperationRecord) -> bool:
+    """Further attempts would show nothing new."""
+    return (operation.error or {}).get("code") == ProviderFault.code
+
+
 def _only(error: BaseException) -> BaseException:
     """What a group of one holds."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
@@ -131,7 +139,10 @@ class Opened:
 
     async def ask_provision(self, name: str, config: Config) -> Accepted:
         """Ask for a new resource."""
-        return await self.core.resources.provision(INSTALLATION, self.endpoint, {"name": name, **PLACE, **wire(config)})
+        try:
+            return await self.core.resources.provision(INSTALLATION, self.endpoint, {"name": name, **PLACE, **wire(config)})
+        except Invalid as error:
+            broken(f"`config` is not valid: {listed(error.faults)}.")
 
     async def ask_update(self, id: str, config: Config) -> Accepted:
         """Ask for another configuration."""
@@ -170,7 +181,7 @@ class Opened:
         """Wait until a change has ended well; the resource as it then stands."""
         operation = await self.ended(accepted)
         if operation.state is not State.SUCCEEDED:
-            broken(f"{operation.type} ended as {operation.state.value}: {self._why(operation)}")
+            broken(f"{operation.type} did not succeed: {self._why(operation)}.")
         return await self._stored(accepted.resource.id) or accepted.resource
 
     async def provision(self, name: str, config: Config) -> ResourceRecord:
@@ -178,17 +189,17 @@ class Opened:
         return await self.done(await self.ask_provision(name, config))
 
     async def end_of(self, id: str) -> OperationRecord:
-        """Wait for the end of an operation."""
-        operation = await self.core.operations.wait(id, self.bench.patience)
-        if operation is None:
-            broken(f"The operation {id} is gone.")
-        if not operation.state.ended:
-            at = operation.progress
-            broken(
-                f"{operation.type} had not ended after {self.bench.patience:.0f} s; it was at {at.stage!r} ({at.percent} %)."
-                " Raise `patience` if that is how long it takes."
-            )
-        return operation
+        """Wait for the end of an operation; an error that its author did not foresee counts as one."""
+        operation: OperationRecord | None = None
+        with anyio.move_on_after(self.bench.patience):
+            while operation is None or not (operation.state.ended or _has_fault(operation)):
+                operation = await self.core.operations.wait(id, GLANCE)
+            return operation
+        at = Progress() if operation is None else operation.progress
+        broken(
+            f"{operation.type if operation else id} had not ended after {self.bench.patience:.0f} s; it was at {at.stage!r}"
+            f" ({at.percent} %). Raise `patience` if that is how long it takes."
+        )
 
     async def resumed(self, wire: Tripwire) -> None:
         """Wait until a change that was killed has been finished."""

@@ -19,6 +19,7 @@ from enopax_core.provider.values import Outcome, Resource
 from enopax_core.records.operation import Progress
 from enopax_core.registry import Registered, Registry
 from enopax_core.testing.handle import Handle
+from enopax_core.testing.schema import listed
 from enopax_core.testing.wire import Config, wire
 
 ConfigT_co = TypeVar("ConfigT_co", covariant=True)
@@ -172,8 +173,7 @@ class Scenario:
     def _loaded(self, sent: Mapping[str, Any]) -> Any:
         whole, faults = self._registered.configuration.parse(sent)
         if faults:
-            listed = ", ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in faults)
-            raise ImpossibleState(f"The core refuses such a configuration: {listed}")
+            raise ImpossibleState(f"The core refuses such a configuration: {listed(faults)}.")
         return self._registered.configuration.load(whole)
 
     def _dumped(self, config: Any) -> dict[str, Any]:

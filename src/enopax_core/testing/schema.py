@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from enopax_core.errors import Fault
 from enopax_core.provider.config import Checker, Configuration
 from enopax_core.registry import Registered
 from enopax_core.testing.promise import broken, promise
@@ -23,7 +24,7 @@ def check_schema(registered: Registered, valid: Mapping[str, Any]) -> None:
     """
     configuration = registered.configuration
     _, faults = configuration.parse(valid)
-    promise(not faults, f"`config` is not valid: {_list(faults)}.")
+    promise(not faults, f"`config` is not valid: {listed(faults)}.")
     for name, field in configuration.properties.items():
         _check_own_values(configuration, name, field)
         for value in (MISSING, *_probes(_resolved(configuration, field))):
@@ -34,7 +35,7 @@ def check_schema(registered: Registered, valid: Mapping[str, Any]) -> None:
     _compare(configuration, {**valid, "anUnknownField": 1}, "anUnknownField", 1)
     for plan in registered.plans.values():
         _, faults = configuration.parse({**valid, **plan.preset})
-        promise(not faults, f"The preset of the plan {plan.id} does not fit the schema: {_list(faults)}.")
+        promise(not faults, f"The preset of the plan {plan.id} does not fit the schema: {listed(faults)}.")
 
 
 def _check_own_values(configuration: Configuration, name: str, field: Mapping[str, Any]) -> None:
@@ -43,7 +44,7 @@ def _check_own_values(configuration: Configuration, name: str, field: Mapping[st
     own = [("default", field["default"])] if "default" in field else []
     for what, value in [*own, *(("example", example) for example in field.get("examples", ()))]:
         faults = checker.faults(value)
-        promise(not faults, f"The {what} of {name!r} does not fit its own schema: {_list(faults)}. Change one of the two.")
+        promise(not faults, f"The {what} of {name!r} does not fit its own schema: {listed(faults)}. Change one of the two.")
 
 
 def _compare(configuration: Configuration, probe: Mapping[str, Any], name: str, value: object) -> None:
@@ -106,5 +107,6 @@ def _resolved(configuration: Configuration, field: Mapping[str, Any]) -> Mapping
     return {**defined, **field}
 
 
-def _list(faults: Any) -> str:
-    return ", ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in faults)
+def listed(faults: Sequence[Fault]) -> str:
+    """Faults in one line, without a full stop."""
+    return "; ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in faults).rstrip(".")
