@@ -177,7 +177,7 @@ class PluginSpec(Protocol):
 
     @hookspec
     def enopax_tables(self) -> Iterable[Tables]:
-        """Announce migrations and queries of the plugin's own. Called once at the start; they run before the lifespan."""
+        """Announce migrations and queries of the plugin's own. Called once, as the core opens; they run before the lifespan."""
 
     @hookspec
     def enopax_permissions(self) -> Mapping[str, Collection[str]]:
@@ -189,7 +189,7 @@ class PluginSpec(Protocol):
 
     @hookspec
     def enopax_routes(self, host: Host) -> Iterable[Route]:
-        """Announce routes. Called once when the application is made; shadowing a path of the core is refused."""
+        """Announce routes. Called when the application is made, and again when its API is described; shadowing is refused."""
 
     @hookspec
     async def enopax_authenticate(self, host: Host, presented: Presented) -> Principal | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +14,6 @@ from enopax_core import Core, Settings, client
 from enopax_core.cli import OWN, group
 from enopax_core.cli.provision import ByProvider
 from enopax_core.cli.session import OPTIONS
-from enopax_core.hooks import GOVERNING_HOOKS, Host
 from enopax_core.provider import HOOKS, Provider, Resource
 from enopax_core.records.operation import State
 from enopax_core.records.resource import Status
@@ -30,20 +28,6 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
 def test_every_state_is_documented() -> None:
     compare(named(section("reference/states.md", "Status of a resource")), {*Status})
     compare(named(section("reference/states.md", "State of an operation")), {*State})
-
-
-def test_every_governing_hook_and_what_a_host_lends_is_documented() -> None:
-    documented = {cell.partition("(")[0] for cell in named(text("reference/hooks.md"))}
-    lent = {name for name in vars(Host) if not name.startswith("_")}
-    compare(documented, {*GOVERNING_HOOKS, *lent})
-
-
-def test_a_governing_hook_is_documented_with_its_arguments() -> None:
-    from enopax_core.hooks import PluginSpec
-
-    for name in GOVERNING_HOOKS:
-        arguments = ", ".join(list(inspect.signature(getattr(PluginSpec, name)).parameters)[1:])
-        assert f"`{name}({arguments})`" in text("reference/hooks.md"), name
 
 
 def test_every_provider_hook_attribute_and_field_is_documented() -> None:
