@@ -31,7 +31,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
 
 def shown(default: object) -> str:
     """A default as the table writes it."""
-    if default is None:
+    if default is None or default == "":
         return ""
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
