@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import httpx
 import prometheus_client
 import pytest
@@ -17,7 +18,8 @@ from tests.integration.conftest import PLACE
 from tests.integration.shelf import Shelf, Stool, Workshop
 
 from enopax_core import INSTALLATION, Blocking, Core, Settings, create_app
-from enopax_core.errors import DataDirectoryInUse, NameTaken, NotOpen, OperationEnded
+from enopax_core.core.acceptance import Accepted
+from enopax_core.errors import DataDirectoryInUse, NameTaken, NotOpen, OperationEnded, StartupError, Unavailable
 from enopax_core.records.operation import State
 
 ONE = {"name": "one", **PLACE}
@@ -98,3 +100,48 @@ def test_importing_the_core_costs_an_author_no_server() -> None:
     code = "import sys, enopax_core.provider, enopax_core; enopax_core.Provider; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"starlette", "uvicorn", "sqlite3", "httpx"} & set(loaded)
+
+
+@pytest.mark.anyio
+async def test_a_core_may_be_opened_again(data_dir: Path) -> None:
+    again = core(data_dir)
+    for name in ("one", "two"):
+        async with again:
+            assert again.ready
+            accepted = await again.resources.provision(INSTALLATION, "shelf", {**ONE, "name": name})
+            assert (await again.operations.ended(accepted)).state is State.SUCCEEDED
+
+
+@pytest.mark.anyio
+async def test_a_core_is_not_opened_twice_at_a_time(data_dir: Path) -> None:
+    async with core(data_dir) as opened:
+        with pytest.raises(StartupError, match="open it once"):
+            await opened.__aenter__()
+        assert opened.ready
+
+
+@pytest.mark.anyio
+async def test_whoever_waits_for_an_end_hears_that_the_core_closes(data_dir: Path) -> None:
+    workshop = Workshop()
+    heard: list[str] = []
+
+    async def wait(opened: Core, accepted: Accepted) -> None:
+        with pytest.raises(Unavailable, match="goes on when it is opened again"):
+            await opened.operations.ended(accepted)
+        heard.append(accepted.resource.id)
+
+    async with anyio.create_task_group() as group, core(data_dir, workshop) as opened:
+        workshop.close("provision")
+        accepted = await opened.resources.provision(INSTALLATION, "shelf", ONE)
+        group.start_soon(wait, opened, accepted)
+        await workshop.entered["provision"].wait()
+    assert heard == [accepted.resource.id]
+
+
+@pytest.mark.anyio
+async def test_the_description_of_a_mounted_api_says_where_it_is_mounted(data_dir: Path) -> None:
+    described = create_app(core(data_dir))
+    transport = httpx.ASGITransport(Starlette(routes=[Mount("/infra", described), Mount("/", described)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        servers = [(await client.get(f"{prefix}/openapi.json")).json()["servers"] for prefix in ("/infra", "")]
+    assert servers == [[{"url": "/infra"}], [{"url": "/"}]]

@@ -53,8 +53,8 @@ FILTERS = {
 PLACED = {"/v1/operations", "/v1/events", "/v1/audit", ""}
 
 
-def describe(core: Core, routes: Sequence[ApiRoute]) -> Json:
-    """The whole description."""
+def describe(core: Core, routes: Sequence[ApiRoute], root_path: str = "") -> Json:
+    """The whole description. `root_path` is where the application is mounted, without a slash at the end."""
     paths: dict[str, Json] = {}
     for route in routes:
         if not route.path.startswith("/v1/{endpoint}"):
@@ -72,7 +72,7 @@ def describe(core: Core, routes: Sequence[ApiRoute]) -> Json:
         for custom in known.endpoints:
             path = f"/v1/{known.endpoint}/{{id}}{custom.path}"
             paths.setdefault(path, {})[custom.method.lower()] = _custom(known, custom, path)
-    for plugin_route in core.governors.routes() if core.is_open else ():
+    for plugin_route in core.governors.routes():
         for method, described in (plugin_route.openapi or {}).items():
             paths.setdefault(plugin_route.path.replace(":path", ""), {})[method.lower()] = dict(described)
     paths["/v1/keys"]["post"]["requestBody"] = _json_body({"$ref": "#/components/schemas/KeyRequest"})
@@ -86,7 +86,7 @@ def describe(core: Core, routes: Sequence[ApiRoute]) -> Json:
             "version": version("enopax-core"),
             "description": "Provision infrastructure through one API.",
         },
-        "servers": [{"url": core.settings.public_url or "/"}],
+        "servers": [{"url": core.settings.public_url or root_path or "/"}],
         "security": [{"apiKey": []}, {"bearer": []}, {"basic": []}] if core.settings.auth else [],
         "paths": {**_public(), **paths},
         "components": {

@@ -34,7 +34,7 @@ class PublicHandlers:
 
     def __init__(self, core: Core, routes: list[ApiRoute]) -> None:
         self._core, self._routes = core, routes
-        self._description: bytes | None = None
+        self._descriptions: dict[str, bytes] = {}  # by where the application is mounted
 
     async def providers(self, _: Request) -> Response:
         """GET /providers/info"""
@@ -55,9 +55,10 @@ class PublicHandlers:
 
     async def openapi(self, request: Request) -> Response:
         """GET /openapi.json"""
-        if self._description is None:
-            self._description = dumps(describe(self._core, self._routes))
-        return Response(self._description, media_type="application/json")
+        root_path = str(request.scope.get("root_path", "")).rstrip("/")
+        if root_path not in self._descriptions:
+            self._descriptions[root_path] = dumps(describe(self._core, self._routes, root_path))
+        return Response(self._descriptions[root_path], media_type="application/json")
 
     async def docs(self, request: Request) -> Response:
         """GET /docs"""

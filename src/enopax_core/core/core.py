@@ -36,7 +36,7 @@ from enopax_core.engine.engine import Engine
 from enopax_core.engine.execute import Executor
 from enopax_core.engine.present import Presenter
 from enopax_core.engine.reconcile import Reconciler
-from enopax_core.errors import NotOpen
+from enopax_core.errors import NotOpen, StartupError
 from enopax_core.events.feed import Feed
 from enopax_core.events.outbox import Outbox
 from enopax_core.governors import Governors
@@ -98,8 +98,14 @@ class Core:
     async def __aenter__(self) -> Core:
         """Open: lock the data directory, migrate, take up accepted work, enter the plugins' lifespans.
 
+        It may be opened again after it was closed.
+
         Raises: DataDirectoryInUse, DatabaseTooNew, StartupError.
         """
+        if self._stack is not None:
+            raise StartupError("This core is open already: open it once and share it.")
+        self._draining = False
+        self.feed.open()
         async with contextlib.AsyncExitStack() as stack:
             await self._open(stack)
             self._stack = stack.pop_all()

@@ -15,7 +15,7 @@ from enopax_core.core.places import Places
 from enopax_core.engine import transitions
 from enopax_core.engine.effects import Effects, Ended
 from enopax_core.engine.engine import Engine
-from enopax_core.errors import Cancelled, Conflict, NotFound, OperationEnded
+from enopax_core.errors import Cancelled, Conflict, NotFound, OperationEnded, Unavailable
 from enopax_core.events.feed import Feed
 from enopax_core.events.recorder import record_operation
 from enopax_core.governors import Governors
@@ -98,7 +98,8 @@ class Operations:
     async def ended(self, accepted: Accepted) -> OperationRecord:
         """Wait for the end of what was accepted, however long that takes.
 
-        Raises: OperationEnded where there was nothing left to do; NotFound when the resource was purged meanwhile.
+        Raises: OperationEnded where there was nothing left to do; NotFound when the resource was purged meanwhile;
+        Unavailable when the core closes first.
         """
         if accepted.operation is None:
             raise OperationEnded("There was nothing left to do.")
@@ -108,6 +109,8 @@ class Operations:
                 raise NotFound
             if record.state.ended:
                 return record
+            if self._feed.closing:
+                raise Unavailable("The core closes; what was accepted goes on when it is opened again.")
 
     async def pause(self, id: str, seconds: float) -> None:
         """Wait until an operation has ended, at most so long."""

@@ -41,6 +41,10 @@ class Feed:
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
 
+    def open(self) -> None:
+        """The server starts; it may have been stopped before."""
+        self.closing = False
+
     def close(self) -> None:
         """The server stops: wake everybody."""
         self.closing = True
