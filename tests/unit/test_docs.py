@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 import pytest
-from tests.unit.pages import compare, named, section, text
+from tests.unit.pages import compare, named, section
 
 from enopax_core import Core, Settings, client
 from enopax_core.cli import OWN, group
 from enopax_core.cli.provision import ByProvider
 from enopax_core.cli.session import OPTIONS
-from enopax_core.provider import HOOKS, Provider, Resource
 from enopax_core.records.operation import State
 from enopax_core.records.resource import Status
 
@@ -28,14 +27,6 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
 def test_every_state_is_documented() -> None:
     compare(named(section("reference/states.md", "Status of a resource")), {*Status})
     compare(named(section("reference/states.md", "State of an operation")), {*State})
-
-
-def test_every_provider_hook_attribute_and_field_is_documented() -> None:
-    page = text("reference/provider.md")
-    attributes = {name for name in (*Provider.__annotations__,) if not name.startswith("_")}
-    fields = {name for name in Resource.__dataclass_fields__}
-    missing = [name for name in (*HOOKS, *attributes, *fields) if f"`{name}`" not in page]
-    assert missing == []
 
 
 def options(command: click.Command) -> set[str]:

@@ -73,7 +73,10 @@ class ProviderSpec(ABC, Generic[ConfigT]):
 
     @hookspec(firstresult=True)
     def preview(self, resource: Resource[ConfigT]) -> Sequence[Action] | Awaitable[Sequence[Action]]:
-        """Say what provision (`applied` is None) or update would do; change nothing. Called for `?dry_run=true`."""
+        """Say what provision would do; change nothing. Called for `?dry_run=true` of POST.
+
+        Of an update the core itself tells the difference.
+        """
         raise NotImplementedError
 
     @hookspec(firstresult=True)
