@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from enopax_core.api.front import Front
+from enopax_core.api.limits import RateLimit
 from enopax_core.api.plugins import plugin_routes
 from enopax_core.api.problems import problem, problem_response
 from enopax_core.api.public import public_routes
@@ -38,12 +39,15 @@ def create_app(core: Core | Settings, plugins: Sequence[object] | None = None) -
             yield
 
     routes = list(api_routes(core))
+    settings = core.settings
+    limit = RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst, loopback=settings.rate_limit_loopback)
     middleware = [Middleware(Front, metrics=core.metrics)]
-    if core.settings.allowed_origins:
-        cors = Middleware(CORSMiddleware, allow_origins=core.settings.allowed_origins, allow_methods=["*"], allow_headers=["*"])
+    if settings.allowed_origins:
+        cors = Middleware(CORSMiddleware, allow_origins=settings.allowed_origins, allow_methods=["*"], allow_headers=["*"])
         middleware.append(cors)
     app = Starlette(
-        routes=[*public_routes(core, routes), *plugin_routes(core), *bind_routes(core, routes)],
+        # plugins come last: one that serves every path gets what is left over
+        routes=[*public_routes(core, routes), *bind_routes(core, routes, limit), *plugin_routes(core, limit)],
         middleware=middleware,
         lifespan=lifespan,
         exception_handlers={404: _not_found, EnopaxError: _problem},

@@ -70,6 +70,8 @@ class Registry:
     def add(self, plugin: object, name: str) -> None:
         """Register a plugin. Raises PluginRefused with file, line and the nearest name of a misspelt hook."""
         _check_hooks(plugin)
+        if self.manager.has_plugin(name):
+            raise PluginRefused(f"There is already a plugin called {name}. ({_place_of(plugin)})")
         try:
             self.manager.register(plugin, name)
         except (pluggy.PluginValidationError, ValueError) as error:

@@ -9,6 +9,7 @@ import pytest
 from tests.integration.conftest import ASYNC, PLACE, House, opened
 from tests.integration.shelf import Workshop
 
+from enopax_core.errors import PermanentError
 from enopax_core.ledger.interface import Transaction
 
 pytestmark = pytest.mark.anyio
@@ -105,14 +106,24 @@ async def test_a_malformed_key_is_refused(house: House, key: str) -> None:
 async def test_every_changing_method_takes_a_key(house: House) -> None:
     made = await house.make()
     path = f"/v1/shelf/{made['id']}"
+    key = (await house.owner.post("/v1/keys", json={"name": "k", "role": "member"})).json()
+    house.workshop.failures["update"] = [PermanentError("No."), PermanentError("No.")]
+    failed = await house.owner.put(path, json={"boards": 8})
+    waiting = await _waiting(house)
     calls: list[tuple[str, str, dict[str, object] | None]] = [
+        ("POST", f"/v1/operations/{failed.json()['operation']}/retry", None),
+        ("POST", f"/v1/operations/{waiting}/cancel", {}),
+        ("PUT", path, {"boards": 3}),
         ("PATCH", path, {"boards": 4}),
         ("POST", path + "/books", {"title": "Emma"}),
         ("POST", path + "/books/7/repair", {"title": "Emma"}),
         ("POST", path + "/credentials/rotate", {}),
         ("POST", path + "/tokens", {}),
         ("POST", "/v1/keys", {"name": "k", "role": "member", "organisation": "Acme Inc"}),
+        ("POST", f"/v1/keys/{key['id']}/rotate", {}),
+        ("DELETE", f"/v1/keys/{key['id']}", None),
         ("DELETE", path, None),
+        ("DELETE", path, None),  # once more, with a key of its own: nothing is left to do
         ("POST", path + "/restore", {}),
         ("DELETE", path + "?purge=true", None),
     ]
@@ -122,8 +133,67 @@ async def test_every_changing_method_takes_a_key(house: House) -> None:
         again = await house.owner.request(method, where, json=body, headers=headers)
         assert first.status_code < 300, (method, where, first.text)
         assert (again.status_code, again.json()) == (first.status_code, first.json()), (method, where)
+        for name in ("location", "etag", "cache-control", "preference-applied"):
+            assert again.headers.get(name) == first.headers.get(name), (method, where)
+        if where.endswith("/retry"):
+            await house.ended(failed.json()["operation"])
     assert (house.workshop.called("put"), house.workshop.called("repair")) == (1, 1)
     assert house.workshop.called("rotate") == 1
+
+
+async def _waiting(house: House) -> str:
+    """An operation that waits behind one that does not end."""
+    house.workshop.close("provision")
+    begun = await house.begin("busy")
+    changed = await house.owner.put(f"/v1/shelf/{begun['id']}", json={"boards": 8}, headers=ASYNC)
+    operation: str = changed.json()["operation"]
+    return operation
+
+
+async def _lose_answers(house: House) -> None:
+    """What a crash between accepting and answering leaves behind: keys are bound, answers not recorded."""
+
+    def lose(transaction: Transaction) -> None:
+        for row in transaction.execute("sealed_idempotency"):
+            transaction.execute("reseal_idempotency", rowid=row["rowid"], sealed=None)
+
+    await house.core.ledger.write(lose)
+
+
+@pytest.mark.parametrize("what", ["cancel", "retry"])
+async def test_a_lost_answer_about_an_operation_is_made_anew_as_well(house: House, what: str) -> None:
+    house.workshop.failures["provision"] = [PermanentError("No wood.")]
+    failed = (await house.owner.post("/v1/shelf", json={"name": "one", **PLACE})).json()["operation"]
+    path = f"/v1/operations/{failed if what == 'retry' else await _waiting(house)}"
+    first = await house.owner.post(f"{path}/{what}", headers=KEY)
+    assert first.status_code < 300
+    if what == "retry":
+        await house.ended(failed)
+    await _lose_answers(house)
+    again = await house.owner.post(f"{path}/{what}", headers=KEY)
+    assert (again.status_code, again.json()) == (first.status_code, await house.get(path))
+
+
+async def test_a_body_of_delete_counts_as_well(house: House) -> None:
+    path = f"/v1/shelf/{(await house.make())['id']}"
+    assert (await house.owner.request("DELETE", path, json={"why": "a"}, headers=KEY)).status_code == 200
+    assert (await house.owner.request("DELETE", path, json={"why": "b"}, headers=KEY)).status_code == 422
+
+
+async def test_a_purge_answers_the_same_again_although_nothing_is_left(house: House) -> None:
+    path = f"/v1/shelf/{(await house.make())['id']}?purge=true"
+    first = await house.owner.delete(path, headers=KEY)
+    again = await house.owner.delete(path, headers=KEY)
+    assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
+
+
+async def test_a_rotated_key_goes_on_with_its_own_idempotency_keys(house: House) -> None:
+    made = (await house.owner.post("/v1/keys", json={"name": "k", "role": "member", "organisation": "Acme Inc"})).json()
+    body = {"name": "one", **PLACE}
+    first = await house.client(made["key"]).post("/v1/shelf", json=body, headers=KEY)
+    rotated = (await house.owner.post(f"/v1/keys/{made['id']}/rotate")).json()
+    again = await house.client(rotated["key"]).post("/v1/shelf", json=body, headers=KEY)
+    assert (again.status_code, again.json()) == (201, first.json())
 
 
 async def test_an_answer_lost_in_a_crash_is_made_anew_from_the_operation(data_dir: Path) -> None:
@@ -131,12 +201,7 @@ async def test_an_answer_lost_in_a_crash_is_made_anew_from_the_operation(data_di
     body = {"name": "one", **PLACE}
     async with opened(data_dir, workshop=workshop) as house:
         first = await house.owner.post("/v1/shelf", json=body, headers=KEY)
-
-        def lose(transaction: Transaction) -> None:
-            caller = transaction.execute("builtin.list_keys", organisation=None, project=None, after=0, size=1)[0]["id"]
-            transaction.execute("answer_request", caller=caller, key="k-1", sealed_answer=None)
-
-        await house.core.ledger.write(lose)
+        await _lose_answers(house)
     async with opened(data_dir, workshop=workshop) as house:
         again = await house.owner.post("/v1/shelf", json=body, headers=KEY)
         assert again.status_code == 201

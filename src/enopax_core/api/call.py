@@ -23,6 +23,8 @@ BODY_SECONDS = 30.0
 LONGEST_WAIT = 60.0
 KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+SPLIT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')  # at commas, but not at those in quotes
+PREFERENCE = re.compile(r'\s*(?P<name>[\w!#$%&\'*+.^`|~-]+)\s*(?:=\s*(?:"(?P<quoted>[^"\\]*)"|(?P<token>[^\s";]*)))?\s*(?:;.*)?$')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,11 @@ class Call:
     def id(self) -> str:
         """Id in the path."""
         return str(self.request.path_params["id"])
+
+    @property
+    def method(self) -> str:
+        """What is asked for; HEAD is a GET without its body."""
+        return "GET" if self.request.method == "HEAD" else self.request.method
 
     def url(self, path: str) -> str:
         """A path of this application, below whatever prefix it is mounted at."""
@@ -103,15 +110,12 @@ class Call:
 
     def wait(self) -> tuple[float, str | None]:
         """Seconds to wait for an operation (RFC 7240), and what `Preference-Applied` says."""
-        prefer = ",".join(self.request.headers.getlist("prefer")).lower()
-        preferences = [part.split(";")[0].strip() for part in prefer.split(",")]
-        for preference in preferences:
-            name, _, value = preference.partition("=")
-            value = value.strip().strip('"')
-            if name.strip() == "wait" and re.fullmatch(r"[0-9]{1,9}", value):
-                seconds = min(float(value), LONGEST_WAIT)
-                return seconds, f"wait={int(seconds)}"
-        if "respond-async" in preferences:
+        asked = preferences(",".join(self.request.headers.getlist("prefer")))
+        wait = asked.get("wait", "")
+        if re.fullmatch("[0-9]+", wait):
+            seconds = min(float(wait), LONGEST_WAIT)
+            return seconds, f"wait={int(seconds)}"
+        if asked.get("respond-async") == "":
             return 0.0, "respond-async"
         return float(self.core.settings.wait_seconds), None
 
@@ -152,7 +156,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     if kept is not None:
         return bytes(kept)
     length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > limit:
+    if length.isdecimal() and int(length) > limit:
         raise HttpError(413, f"A body may have {limit} bytes.", {"Connection": "close"})
     body = bytearray()
     try:
@@ -167,6 +171,17 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise HttpError(400, "The request ended early.", {"Connection": "close"}) from error
     request.state.body = bytes(body)
     return bytes(body)
+
+
+def preferences(header: str) -> dict[str, str]:
+    """Preferences by name, "" where one has no value; the first of a name counts (RFC 7240, section 2)."""
+    found: dict[str, str] = {}
+    for preference in SPLIT.findall(header):
+        match = PREFERENCE.match(preference)
+        if match:
+            value = match["quoted"] if match["quoted"] is not None else match["token"]
+            found.setdefault(match["name"].lower(), value or "")
+    return found
 
 
 def page_token(position: int) -> str:

@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,7 @@ from enopax_core.errors import EnopaxError
 from enopax_core.telemetry import Metrics, bind
 
 log = logging.getLogger("enopax.access")
+SHOWN = "/:@!$&'()*+,;=~"  # what RFC 3986 allows in a path as it is
 REQUEST_ID = re.compile(r"^[\w.:-]{1,64}$")
 
 
@@ -60,6 +62,10 @@ class Front:
                 seconds = time.perf_counter() - started
                 route = scope.get("enopax_route", "other")
                 self._metrics.request(route, scope["method"], status, seconds)
-                log.info(  # the path without its query: a token may stand there
-                    "%s %s %s", scope["method"], scope["path"], status, extra={"milliseconds": round(seconds * 1000, 2)}
+                log.info(  # the path without its query: a token may stand there; quoted: it may hold what terminals obey
+                    "%s %s %s",
+                    scope["method"],
+                    quote(scope["path"], safe=SHOWN, errors="replace"),
+                    status,
+                    extra={"milliseconds": round(seconds * 1000, 2)},
                 )

@@ -20,8 +20,9 @@ from enopax_core.ledger import idempotency
 from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Transaction
 
-KEPT_HEADERS = ("location", "content-type", "etag")
+KEPT_HEADERS = ("location", "content-type", "etag", "cache-control", "preference-applied")
 Make = Callable[[BoundRequest | None], Awaitable[Response]]
+Anew = Callable[[Call, str], Awaitable[Response]]
 
 
 class Once:
@@ -31,8 +32,11 @@ class Once:
         self._core = core
         self._in_flight: set[tuple[str, str]] = set()
 
-    async def __call__(self, call: Call, body: Any, make: Make) -> Response:
-        """Make the answer, or give the recorded one. Raises RequestInFlight, IdempotencyMismatch."""
+    async def __call__(self, call: Call, body: Any, make: Make, anew: Anew = answer_to) -> Response:
+        """Make the answer, or give the recorded one. Raises RequestInFlight, IdempotencyMismatch.
+
+        `anew` makes an answer that was lost in a crash from the operation that the key was bound to.
+        """
         key = call.idempotency_key()
         if key is None:
             return await make(None)
@@ -50,7 +54,7 @@ class Once:
             elif found.sealed_answer is not None:
                 return self._replayed(found.sealed_answer)
             elif found.operation is not None:
-                response = await answer_to(call, found.operation)  # the answer was lost in a crash
+                response = await anew(call, found.operation)
             else:
                 response = await make(None)
             if response.status_code < 300:

@@ -75,12 +75,13 @@ class KeyHandlers:
 
     async def revoke(self, call: Call) -> Response:
         """DELETE /v1/keys/{id}"""
+        body = await call.json()
 
         async def make(bound: BoundRequest | None) -> Response:
             await call.core.keys.revoke(call.principal, call.id, bound)
             return answer({"id": call.id, "message": "The key is void."})
 
-        return await self._once(call, None, make)
+        return await self._once(call, body, make)
 
     def _sealed(self, status: int, seen: SeenKey) -> bytes | None:
         return self._once.seal(_shown(status, seen))

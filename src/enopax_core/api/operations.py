@@ -10,7 +10,6 @@ from enopax_core.api.idempotency import Once
 from enopax_core.api.wire import answer, present
 from enopax_core.core.operations import SeenOperation
 from enopax_core.ledger.idempotency import BoundRequest
-from enopax_core.records.operation import OperationRecord
 
 
 class OperationHandlers:
@@ -35,22 +34,30 @@ class OperationHandlers:
         """POST /v1/operations/{id}/cancel"""
         body = await call.json()
 
-        async def make(_: BoundRequest | None) -> Response:
-            record = await call.core.operations.cancel(call.principal, call.id)
-            return await self._answered(call, record, 200 if record.state.ended else 202)
+        async def make(bound: BoundRequest | None) -> Response:
+            return _answered(call, await call.core.operations.cancel(call.principal, call.id, bound))
 
-        return await self._once(call, body, make)
+        async def anew(call: Call, operation: str) -> Response:
+            return _answered(call, await call.core.operations.find(call.principal, operation))
+
+        return await self._once(call, body, make, anew)
 
     async def retry(self, call: Call) -> Response:
         """POST /v1/operations/{id}/retry"""
         body = await call.json()
 
-        async def make(_: BoundRequest | None) -> Response:
-            return await self._answered(call, await call.core.operations.retry(call.principal, call.id), 202)
+        async def make(bound: BoundRequest | None) -> Response:
+            return _accepted(call, await call.core.operations.retry(call.principal, call.id, bound))
 
-        return await self._once(call, body, make)
+        async def anew(call: Call, operation: str) -> Response:
+            return _accepted(call, await call.core.operations.find(call.principal, operation))
 
-    async def _answered(self, call: Call, record: OperationRecord, status: int) -> Response:
-        place = await call.core.places.of(record.project) if record.project else None
-        headers = {"Location": call.url(f"/v1/operations/{record.id}")} if status == 202 else {}
-        return answer(views.operation(SeenOperation(record=record, place=place)), status, headers)
+        return await self._once(call, body, make, anew)
+
+
+def _answered(call: Call, seen: SeenOperation) -> Response:
+    return answer(views.operation(seen)) if seen.record.state.ended else _accepted(call, seen)
+
+
+def _accepted(call: Call, seen: SeenOperation) -> Response:
+    return answer(views.operation(seen), 202, {"Location": call.url(f"/v1/operations/{seen.record.id}")})

@@ -78,6 +78,7 @@ class ResourceHandlers:
     async def delete(self, call: Call) -> Response:
         """DELETE /v1/{endpoint}/{id}"""
         purge = call.flag("purge")
+        body = await call.json()
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound, etags=call.etags())
@@ -86,7 +87,7 @@ class ResourceHandlers:
                 await call.core.resources.delete(call.principal, call.endpoint, call.id, purge=purge, conditions=conditions),
             )
 
-        return await self._once(call, None, make)
+        return await self._once(call, body, make)
 
     async def restore(self, call: Call) -> Response:
         """POST /v1/{endpoint}/{id}/restore"""
@@ -148,21 +149,17 @@ class ResourceHandlers:
     async def custom(self, call: Call) -> Response:
         """ANY /v1/{endpoint}/{id}/{custom}"""
         endpoints = call.core.endpoints
-        match = endpoints.match(call.endpoint, call.request.method, str(call.request.path_params["custom"]))
+        match = endpoints.match(call.endpoint, call.method, str(call.request.path_params["custom"]))
         seen = await endpoints.find(call.principal, match, call.id)
         body = await call.json(match.endpoint.body_limit)
         endpoints.check(match, body)
-        if call.request.method == "GET" or not match.durable:
-            if call.request.method == "GET":
-                return _plain(await endpoints.call(match, seen, body))
-
-            async def direct(_: BoundRequest | None) -> Response:
-                return _plain(await endpoints.call(match, seen, body))
-
-            return await self._once(call, body, direct)
+        if call.method == "GET":
+            return _plain(await endpoints.call(match, seen, body))
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound, etags=call.etags())
+            if not match.durable:
+                return _plain(await endpoints.call(match, seen, body, conditions))
             return await _answered(call, await endpoints.accept(call.principal, match, seen, body, conditions))
 
         return await self._once(call, body, make)

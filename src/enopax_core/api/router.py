@@ -15,8 +15,10 @@ from enopax_core.api.limits import RateLimit
 from enopax_core.api.problems import HttpError, problem
 from enopax_core.api.routes import ApiRoute
 from enopax_core.core.core import Core
-from enopax_core.errors import EnopaxError, Forbidden
+from enopax_core.errors import EnopaxError, Forbidden, NotFound
 from enopax_core.records.principal import INSTALLATION, Principal
+
+PREVIEWED = {("POST", "/v1/{endpoint}"), ("PUT", "/v1/{endpoint}/{id}"), ("PATCH", "/v1/{endpoint}/{id}")}
 
 
 class PathEndpoint:
@@ -38,14 +40,15 @@ class PathEndpoint:
 
     async def _answer(self, request: Request) -> Response:
         allowed = self._allowed(request)
-        method = "GET" if request.method == "HEAD" else request.method
-        if method == "OPTIONS":
+        if allowed and request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
-        if method not in self._methods or (allowed and method not in allowed):
+        if allowed and request.method not in allowed:
             raise HttpError(405, f"{request.method} is not possible here.", {"Allow": ", ".join(allowed)})
-        route = self._methods[method]
         principal = await self._principal(request)
         self._limit.take(principal.credential or principal.id, request.client.host if request.client else "")
+        if not allowed:  # whatever the method, there is no such path below the resource
+            raise NotFound
+        route = self._methods["GET" if request.method == "HEAD" else request.method]
         if principal.kind == "token" and not route.tokens:
             raise Forbidden("A resource token opens custom endpoints and event streams alone.")
         if request.query_params.get("dry_run") not in (None, "false") and not _has_preview(route):
@@ -65,10 +68,8 @@ class PathEndpoint:
         return await self._core.authenticate(presented_by(request))
 
 
-def bind_routes(core: Core, routes: Sequence[ApiRoute]) -> list[BaseRoute]:
+def bind_routes(core: Core, routes: Sequence[ApiRoute], limit: RateLimit) -> list[BaseRoute]:
     """Starlette's routes, in the order of the declarations."""
-    settings = core.settings
-    limit = RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst, loopback=settings.rate_limit_loopback)
     paths: dict[str, dict[str, ApiRoute]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method] = route
@@ -76,4 +77,4 @@ def bind_routes(core: Core, routes: Sequence[ApiRoute]) -> list[BaseRoute]:
 
 
 def _has_preview(route: ApiRoute) -> bool:
-    return route.path == "/v1/{endpoint}" or (route.path == "/v1/{endpoint}/{id}" and route.method in ("PUT", "PATCH"))
+    return (route.method, route.path) in PREVIEWED

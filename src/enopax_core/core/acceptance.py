@@ -112,9 +112,14 @@ def current_of(transaction: Transaction, id: str, conditions: Conditions) -> Res
     current = resources.get(transaction, id)
     if current is None:
         raise NotFound
+    require_match(current, conditions)
+    return current
+
+
+def require_match(current: ResourceRecord, conditions: Conditions) -> None:
+    """Raises PreconditionFailed unless the resource is as `If-Match` demands."""
     if conditions.etags is not None and "*" not in conditions.etags and etag(current) not in conditions.etags:
         raise PreconditionFailed
-    return current
 
 
 def refuse_unless_changeable(current: ResourceRecord) -> None:

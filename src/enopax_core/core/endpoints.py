@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from enopax_core.core.acceptance import NO_CONDITIONS, Acceptance, Accepted, Conditions
+from enopax_core.core.acceptance import NO_CONDITIONS, Acceptance, Accepted, Conditions, require_match
 from enopax_core.core.looks import Looks, Seen
 from enopax_core.engine.engine import Engine
 from enopax_core.engine.execute import ANY
@@ -18,7 +18,7 @@ from enopax_core.engine.present import Presenter
 from enopax_core.errors import Fault, Invalid, NotFound, NotReady
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change
-from enopax_core.provider.config import model_faults
+from enopax_core.provider.config import Checker, model_faults
 from enopax_core.provider.endpoints import CustomEndpoint
 from enopax_core.records.principal import Principal
 from enopax_core.registry import Registered, Registry
@@ -60,6 +60,8 @@ class Endpoints:
             for known in registry.providers
             for endpoint in known.endpoints
         ]
+        schemas = {endpoint.call: body_schema(endpoint) for _, endpoint, _ in self._patterns}
+        self._checkers = {call: Checker(schema) for call, schema in schemas.items() if schema is not None}
 
     def methods(self, endpoint: str, path: str) -> list[str]:
         """Methods that a path below a resource answers to; empty: there is no such path."""
@@ -87,13 +89,18 @@ class Endpoints:
             if body not in (None, {}):
                 raise Invalid(faults=[Fault("", "This endpoint takes no body.")])
             return
-        try:
-            model.model_validate({} if body is None else body)
+        given = {} if body is None else body
+        faults = self._checkers[match.endpoint.call].faults(given)
+        if faults:
+            raise Invalid(faults=faults)
+        try:  # what a schema cannot say; alone, pydantic would take "5" for an integer
+            model.model_validate(given)
         except ValidationError as error:
             raise Invalid(faults=model_faults(error)) from error
 
-    async def call(self, match: Match, seen: Seen, body: Any) -> Any:
-        """Call directly; what it returns, as JSON. Raises what the provider raises."""
+    async def call(self, match: Match, seen: Seen, body: Any, conditions: Conditions = NO_CONDITIONS) -> Any:
+        """Call directly; what it returns, as JSON. Raises PreconditionFailed, or what the provider raises."""
+        require_match(seen.record, conditions)
         resource = await self._presenter.resource(seen.record, match.registered)
         result = await self._engine.executor.call_endpoint(
             match.registered, match.endpoint, resource, {"path": match.path, "request": body}

@@ -19,7 +19,8 @@ from enopax_core.errors import Cancelled, Conflict, NotFound, OperationEnded, Un
 from enopax_core.events.feed import Feed
 from enopax_core.events.recorder import record_operation
 from enopax_core.governors import Governors
-from enopax_core.ledger import operations, resources
+from enopax_core.ledger import idempotency, operations, resources
+from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.records.operation import OperationRecord, State
 from enopax_core.records.place import Place, Target
@@ -124,9 +125,9 @@ class Operations:
                     if record is None or record.state.ended:
                         return
 
-    async def cancel(self, principal: Principal, id: str) -> OperationRecord:
+    async def cancel(self, principal: Principal, id: str, bound: BoundRequest | None = None) -> SeenOperation:
         """Ask an operation to end early; a queued one ends at once. Raises NotFound, Forbidden, OperationEnded."""
-        await self.find(principal, id, Permission.UPDATE)
+        seen = await self.find(principal, id, Permission.UPDATE)
 
         def write(transaction: Transaction) -> tuple[OperationRecord, Sequence[tuple[str, object]]]:
             current = operations.get(transaction, id)
@@ -134,6 +135,7 @@ class Operations:
                 raise NotFound
             if current.state.ended:
                 raise OperationEnded
+            _bind(transaction, bound, id)
             if current.state is State.RUNNING:
                 current = replace(current, cancel_requested=True)
                 operations.save(transaction, current)
@@ -146,9 +148,9 @@ class Operations:
             self._engine.cancel(id)
         for operation_id, _ in following:
             await self._engine.publish(operation_id)
-        return record
+        return replace(seen, record=record)
 
-    async def retry(self, principal: Principal, id: str) -> OperationRecord:
+    async def retry(self, principal: Principal, id: str, bound: BoundRequest | None = None) -> SeenOperation:
         """Try a failed operation again, with as many attempts as at first. Raises NotFound, Forbidden, Conflict."""
         seen = await self.find(principal, id, Permission.UPDATE)
         attempts = self._registry.provider(seen.record.endpoint).provider.attempts
@@ -180,11 +182,17 @@ class Operations:
                 waiting = transitions.types(operations.line(transaction, current.subject))
                 after = transitions.touched(resource, resource, waiting, transaction.now)
                 resources.save(transaction, replace(after, version=resource.version + 1, updated_at=transaction.now))
+            _bind(transaction, bound, id)
             return again
 
         record = await self._ledger.write(write)
         await self._engine.publish(record.id)
-        return record
+        return replace(seen, record=record)
+
+
+def _bind(transaction: Transaction, bound: BoundRequest | None, operation: str) -> None:
+    if bound is not None:
+        idempotency.bind(transaction, replace(bound, operation=operation), transaction.now)
 
 
 def _page(found: Sequence[OperationRecord], place: Place, size: int) -> OperationPage:

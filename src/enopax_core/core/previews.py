@@ -53,10 +53,7 @@ class Previews:
         price = await self._governors.admit(change)
         record = change.after
         assert record is not None  # noqa: S101  # `_new` makes one
-        if not change.place.new:
-            taken = await self._ledger.read(partial(resources.find, endpoint=endpoint, project=record.project, name=record.name))
-            if taken is not None:
-                raise NameTaken
+        await self._refuse_taken(record)
         actions: Sequence[Mapping[str, Any]] = [
             {"action": "create", "what": f"{registered.provider.name} {record.name}", "detail": record.plan or ""}
         ]
@@ -75,6 +72,8 @@ class Previews:
         await self._governors.admit(
             replace(change_of(seen, registered, Kind.UPDATE, Permission.UPDATE, principal, after), preview=True)
         )
+        if after.name != seen.record.name:
+            await self._refuse_taken(after)
         secrets = registered.configuration.secrets
         old = {**self._presenter.config(seen.record), **_shared(seen.record)}
         new = {**self._presenter.config(after), **_shared(after)}
@@ -88,6 +87,11 @@ class Previews:
                 shown = {side: "***" for side, value in shown.items() if value is not None}
             changes.append({"pointer": f"/{name}", **shown, "effect": schema.get("x-effect", "in-place")})
         return changes
+
+    async def _refuse_taken(self, record: ResourceRecord) -> None:
+        find = partial(resources.find, endpoint=record.endpoint, project=record.project, name=record.name)
+        if await self._ledger.read(find) is not None:
+            raise NameTaken
 
     def _presenter_for(self, place: Place) -> Presenter:
         """A presenter that knows a place which is not stored yet."""
