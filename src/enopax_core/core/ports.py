@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 from collections.abc import Mapping
 from functools import partial
@@ -44,7 +45,10 @@ class Ports:
         await self._ledger.write(partial(ports.release, owner=owner, name=name))
 
     def _search(self, taken: frozenset[int], latest: int | None) -> int:
-        first = self._numbers.index(latest) + 1 if latest is not None and latest in self._numbers else 0
+        if latest is not None and latest in self._numbers:
+            first = self._numbers.index(latest) + 1
+        else:  # anywhere, so that two installations on one machine do not want the same ones
+            first = secrets.randbelow(len(self._numbers))
         for number in chain(self._numbers[first:], self._numbers[:first]):
             if number not in taken and is_free(number):
                 return number

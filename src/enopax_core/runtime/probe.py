@@ -13,13 +13,23 @@ import anyio
 CONNECT_SECONDS = 2.0
 
 
-async def is_ready(specification: Mapping[str, Any], directory: Path, run: Callable[[Sequence[str]], Awaitable[bool]]) -> bool:
-    """Look once, as the specification's probe says; `run` runs a command in the service's environment. No probe: ready."""
+async def is_ready(
+    specification: Mapping[str, Any],
+    directory: Path,
+    run: Callable[[Sequence[str]], Awaitable[bool]],
+    listens: Callable[[int], Awaitable[bool]],
+) -> bool:
+    """Look once, as the specification's probe says. No probe: ready.
+
+    `run` runs a command in the service's environment; `listens` tells whether it is the service that listens at a port, and
+    not a stranger who was there before it.
+    """
     probe = specification["probe"]
     if probe is None:
         return True
     if probe["port"] is not None:
-        return await _accepts(*specification["ports"][probe["port"]])
+        host, port = specification["ports"][probe["port"]]
+        return await _accepts(host, port) and await listens(port)
     if probe["path"] is not None:
         return _exists(directory / probe["path"])
     return await run(probe["command"])

@@ -25,6 +25,21 @@ def measure(pid: int | None, restarts: int) -> ServiceMetrics:
     return ServiceMetrics(cpu_seconds=cpu, memory_bytes=memory, restarts=restarts, uptime_seconds=uptime)
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether a process or one of its descendants listens at a TCP port; true too where that cannot be seen."""
+    try:
+        main = psutil.Process(pid)
+        for process in (main, *main.children(recursive=True)):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
+    return False
+
+
 def _memory(process: psutil.Process) -> int:
     """Its share (PSS): each page of shared memory counts once among all that use it."""
     try:

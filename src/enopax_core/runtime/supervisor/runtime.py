@@ -36,7 +36,7 @@ from enopax_core.runtime.settings import RuntimeSettings
 from enopax_core.runtime.supervisor import rpc
 from enopax_core.runtime.supervisor.config import program_config
 from enopax_core.runtime.supervisor.daemon import Daemon
-from enopax_core.runtime.usage import measure
+from enopax_core.runtime.usage import listens, measure
 from enopax_core.runtime.user import User, service_user
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ class SupervisorRuntime:
         record = read_record(self._daemon.lock(id))
         state = STATES.get(found["statename"], State.STOPPED)
         pid = self._current(id, stored)
-        ready = pid is not None and state is not State.STOPPED and await self._is_ready(id, stored)
+        ready = pid is not None and state is not State.STOPPED and await self._is_ready(id, stored, pid)
         if ready and (stored["probe"] is not None or _has_settled(pid)):
             state = State.RUNNING  # supervisord calls it so after a second
         return Status(
@@ -271,7 +271,7 @@ class SupervisorRuntime:
                 if status.ready:
                     return status
                 if status.state is State.STOPPED or status.restarts >= GIVES_UP_AFTER:
-                    raise ServiceFailed(f"The service {id} ends instead of coming up (status {status.exit_status}).")
+                    raise ServiceFailed(f"The service {id} ends instead of coming up.")
                 while pause < LONGEST_LOOK and self._current(id, stored) is None:
                     await anyio.sleep(pause)
                     pause *= 1.5
@@ -284,9 +284,14 @@ class SupervisorRuntime:
         lock = self._daemon.lock(id)
         return main_process(lock) if read_record(lock).get("generation") == stored["generation"] else None
 
-    async def _is_ready(self, id: str, stored: Mapping[str, Any]) -> bool:
+    async def _is_ready(self, id: str, stored: Mapping[str, Any], pid: int) -> bool:
         process = {**stored, "lock": None, "cgroup": None}
-        return await is_ready(stored, self._services / id, lambda command: succeeds(process, command, PROBE_SECONDS))
+        return await is_ready(
+            stored,
+            self._services / id,
+            run=lambda command: succeeds(process, command, PROBE_SECONDS),
+            listens=lambda port: self._in_thread(partial(listens, pid, port)),
+        )
 
     def _known(self) -> Sequence[Known]:
         defined = {path.stem for path in self._daemon.folder.glob("specifications/*.json")}

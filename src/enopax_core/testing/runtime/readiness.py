@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import anyio
 import pytest
 
@@ -19,6 +21,12 @@ class Readiness(RuntimeKit):
         await runtime.ensure(self.service(self.listen(number), ports={"main": Port(number=number)}, readiness=probe))
         stream = await anyio.connect_tcp("127.0.0.1", number)
         await stream.aclose()
+
+    async def test_one_is_not_ready_while_a_stranger_has_its_port(self, runtime: Runtime) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as stranger:
+            ports = {"main": Port(number=stranger.getsockname()[1])}
+            with pytest.raises(ServiceFailed):
+                await runtime.ensure(self.service(ports=ports, readiness=Probe(port="main", timeout=1.5)))
 
     async def test_one_with_a_path_is_ready_once_that_exists(self, runtime: Runtime) -> None:
         await runtime.ensure(self.service(f"sleep 0.5; echo > up; {IDLE}", readiness=Probe(path="up")))
