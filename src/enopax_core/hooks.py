@@ -152,6 +152,9 @@ class Host(Protocol):
     def publish_address(self, name: str, address: Mapping[str, Any]) -> None:
         """Put an address into `server.json`: `publish_address("ssh", {"host": …, "port": …})`."""
 
+    def report_problem(self, plugin: str, message: str) -> None:
+        """Something of the plugin cannot be used, and the rest goes on: it is logged, and `/readyz` and `doctor` count it."""
+
     async def authenticate(self, presented: Presented) -> Principal:
         """Say who this is. Raises Unauthenticated, TooManyRequests (failed attempts are slowed down per address)."""
 

@@ -16,7 +16,7 @@ import pluggy
 from enopax_core.errors import NotFound, PluginRefused
 from enopax_core.hooks import GOVERNING_HOOKS, Host, PluginSpec
 from enopax_core.provider.base import Provider, overrides, schema_of, where
-from enopax_core.provider.config import Configuration
+from enopax_core.provider.config import Checker, Configuration
 from enopax_core.provider.endpoints import CustomEndpoint, Schedule
 from enopax_core.provider.spec import CAPABILITIES
 from enopax_core.provider.values import Plan
@@ -83,7 +83,7 @@ class Registry:
         try:
             self.add(plugin, name)
         except PluginRefused as error:
-            self._report(name, error)
+            self.report(name, error)
 
     def discover(self, disabled: Iterable[str] = ()) -> None:
         """Register what is installed under the entry point group `enopax`; keep apart what fails."""
@@ -93,7 +93,7 @@ class Registry:
             try:
                 plugin = entry.load()
             except Exception as error:  # a plugin may fail in any way; the others must not
-                self._report(entry.name, error)
+                self.report(entry.name, error)
             else:
                 self.add_safely(plugin, entry.name)
 
@@ -106,10 +106,17 @@ class Registry:
             if plugin is None or not hook.get_hookimpls():
                 continue
             try:
-                for provider in [provider for found in hook(host=host) for provider in found]:
-                    self.add_provider(provider, name)
+                for provider in (provider for found in hook(host=host) for provider in found):
+                    self._add_provider_safely(provider, name)
             except Exception as error:  # a plugin may fail in any way; the others must not
-                self._report(name, error)
+                self.report(name, error)
+
+    def _add_provider_safely(self, provider: Provider[Any], plugin: str) -> None:
+        """Offer a provider; keep it apart if it breaks the contract: the plugin's others are good."""
+        try:
+            self.add_provider(provider, plugin)
+        except Exception as error:  # its `endpoints` may fail in any way
+            self.report(plugin, error)
 
     def add_provider(self, provider: Provider[Any], plugin: str) -> None:
         """Check a provider and offer it. Raises PluginRefused."""
@@ -131,7 +138,8 @@ class Registry:
         except KeyError:
             raise NotFound(f"There is no provider at {endpoint}.") from None
 
-    def _report(self, name: str, error: Exception) -> None:
+    def report(self, name: str, error: Exception) -> None:
+        """Something of a plugin cannot be used: the log says why, `/readyz` and `doctor` that it is so."""
         message = str(error) or type(error).__name__
         self.problems.append(Problem(plugin=name, message=message))
         log.error("The plugin %s cannot be used: %s", name, message, exc_info=not isinstance(error, PluginRefused))
@@ -182,6 +190,8 @@ def _checked(provider: Provider[Any], plugin: str) -> Registered:
     endpoints, schedules = provider.endpoints(), provider.schedules()
     _check_plans(provider)
     for endpoint in endpoints:
+        if endpoint.schema is not None:
+            Checker(endpoint.schema)
         first = endpoint.path.strip("/").split("/")[0]
         if first in (
             "metrics",

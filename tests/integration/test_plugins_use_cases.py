@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from tests.integration.conftest import PLACE, House, opened
 from tests.integration.shelf import Workshop
 
+from enopax_core import Core, Host, Settings, hookimpl
 from enopax_core.errors import NameTaken
 from enopax_core.provider import (
     Config,
+    CustomEndpoint,
+    Json,
     Observed,
     Operation,
     Outcome,
@@ -105,3 +110,50 @@ async def test_what_an_endpoint_does_not_refuse_is_done(data_dir: Path) -> None:
         answer = await house.owner.post(f"/v1/clock/{made['id']}/hands/hour/move")
         assert answer.status_code == 200
         assert ("move", made["id"]) in workshop.calls
+
+
+class Bell(Clock):
+    """A clock whose endpoint says what it takes by a JSON Schema."""
+
+    name, endpoint = "bell", "bell"
+    strokes: ClassVar[Any] = {
+        "type": "object",
+        "required": ["strokes"],
+        "properties": {"strokes": {"type": "integer", "maximum": 12}},
+    }
+
+    def endpoints(self) -> Sequence[CustomEndpoint]:
+        """One, made by hand."""
+
+        def ring(resource: Resource[Config], request: Json) -> Json:
+            return {"rang": request["strokes"]}
+
+        return [CustomEndpoint(method="POST", path="/ring", permission="operate", call=ring, name="ring", schema=self.strokes)]
+
+
+async def test_a_custom_endpoint_may_say_what_it_takes_by_a_schema(data_dir: Path) -> None:
+    async with opened(data_dir, Bell(Workshop())) as house:
+        id = (await house.make(endpoint="bell"))["id"]
+        rang = await house.owner.post(f"/v1/bell/{id}/ring", json={"strokes": 3})
+        assert rang.json()["rang"] == 3
+        refused = await house.owner.post(f"/v1/bell/{id}/ring", json={"strokes": 13})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/strokes")
+        (bell,) = [p for p in (await house.get("/providers/info"))["providers"] if p["endpoint"] == "bell"]
+        assert bell["customEndpoints"][0]["schema"] == Bell.strokes
+
+
+class Tower:
+    """A plugin one of whose providers is not good, and that tells of something else that it cannot use."""
+
+    @hookimpl
+    def enopax_providers(self, host: Host) -> Iterable[Provider[Any]]:
+        """Three, of which the middle one breaks the contract."""
+        host.report_problem("tower", "The stairs are broken.")
+        for endpoint in ("first", "Second", "third"):
+            yield type("Floor", (Clock,), {"endpoint": endpoint})(Workshop())
+
+
+def test_what_a_plugin_cannot_use_does_not_stop_the_rest_of_it(data_dir: Path) -> None:
+    core = Core(Settings(data_dir=data_dir), plugins=[Tower()])
+    assert [known.endpoint for known in core.registry.providers] == ["first", "third"]
+    assert [problem.message[:17] for problem in core.registry.problems] == ["The stairs are br", "The endpoint 'Sec"]

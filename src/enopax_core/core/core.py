@@ -64,8 +64,8 @@ class Core:
         """Find and check the plugins; nothing is opened. Raises PluginRefused for what was given in `plugins`."""
         self.settings, self.clock = settings, clock
         self.metrics = Metrics()
-        self.host = CoreHost(settings, clock, self.metrics.registry)
         self.registry = Registry()
+        self.host = CoreHost(settings, clock, self.metrics.registry, self.registry.report)
         self.governors = Governors(self.registry.manager, self.host)
         self._find_plugins(plugins)
         self.host.declare(self.governors.permissions())

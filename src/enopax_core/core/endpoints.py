@@ -83,16 +83,18 @@ class Endpoints:
         return seen
 
     def check(self, match: Match, body: Any) -> None:
-        """Check a request body against the endpoint's model. Raises Invalid with every fault at its pointer."""
-        model = request_model(match.endpoint)
-        if model is None:
+        """Check a request body against the endpoint's schema and model. Raises Invalid with every fault at its pointer."""
+        checker, model = self._checkers.get(match.endpoint.call), request_model(match.endpoint)
+        if checker is None:
             if body not in (None, {}):
                 raise Invalid(faults=[Fault("", "This endpoint takes no body.")])
             return
         given = {} if body is None else body
-        faults = self._checkers[match.endpoint.call].faults(given)
+        faults = checker.faults(given)
         if faults:
             raise Invalid(faults=faults)
+        if model is None:
+            return
         try:  # what a schema cannot say; alone, pydantic would take "5" for an integer
             model.model_validate(given)
         except ValidationError as error:
@@ -132,7 +134,9 @@ class Endpoints:
 
 
 def request_model(endpoint: CustomEndpoint) -> type[BaseModel] | None:
-    """The model of an endpoint's parameter `request`; None: it takes no body."""
+    """The model of an endpoint's parameter `request`; None: it takes no body, or says what it takes by a schema."""
+    if endpoint.schema is not None:
+        return None
     parameter = inspect.signature(endpoint.call, eval_str=True).parameters.get("request")
     if parameter is None:
         return None
@@ -143,6 +147,8 @@ def request_model(endpoint: CustomEndpoint) -> type[BaseModel] | None:
 def body_schema(endpoint: CustomEndpoint) -> dict[str, Any] | None:
     """JSON Schema of an endpoint's body; None: it takes none."""
     model = request_model(endpoint)
+    if endpoint.schema is not None:
+        return dict(endpoint.schema)
     return None if model is None else model.model_json_schema(by_alias=True)
 
 

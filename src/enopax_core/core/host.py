@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from enopax_core.clock import Clock
 from enopax_core.core.lent import LentResources
 from enopax_core.core.ports import Ports
-from enopax_core.errors import NotFound, NotOpen
+from enopax_core.errors import NotFound, NotOpen, PluginRefused
 from enopax_core.governors import Governors
 from enopax_core.hooks import Host
 from enopax_core.ledger.interface import Ledger
@@ -29,8 +29,10 @@ SettingsT = TypeVar("SettingsT", bound=BaseModel)
 class CoreHost:
     """Implements `Host`."""
 
-    def __init__(self, settings: Settings, clock: Clock, registry: CollectorRegistry) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, clock: Clock, registry: CollectorRegistry, report: Callable[[str, Exception], None]
+    ) -> None:
+        self._settings, self._report = settings, report
         self._clock, self._registry = clock, registry
         self._vault: Vault | None = None
         self._ledger: Ledger | None = None
@@ -125,6 +127,10 @@ class CoreHost:
         """See Host."""
         self.addresses[name] = dict(address)
 
+    def report_problem(self, plugin: str, message: str) -> None:
+        """See Host."""
+        self._report(plugin, PluginRefused(message))
+
     async def authenticate(self, presented: Presented) -> Principal:
         """See Host."""
         return await _open(self._authenticate)(presented)
@@ -160,4 +166,4 @@ def _open(part: T | None) -> T:
     return part
 
 
-_: Callable[[Settings, Clock, CollectorRegistry], Host] = CoreHost
+_: Callable[[Settings, Clock, CollectorRegistry, Callable[[str, Exception], None]], Host] = CoreHost

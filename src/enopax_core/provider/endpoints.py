@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -25,6 +25,7 @@ class CustomEndpoint:
     body_limit: int = 1 << 20  # bytes
     destructive: bool = False  # agents and tools ask a person first
     check: Callable[..., Any] | None = None  # called before the operation is accepted; what it raises is the answer
+    schema: Mapping[str, Any] | None = None  # JSON Schema of the body, where the parameter `request` names no model
 
 
 @dataclass(frozen=True, kw_only=True)

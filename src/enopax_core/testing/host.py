@@ -47,6 +47,8 @@ class FakeHost:
         self.places: list[Place] = []
         self.addresses: dict[str, Mapping[str, Any]] = {}
         """What was published for `server.json`."""
+        self.problems: list[str] = []
+        """What was reported as not usable."""
         self.ended: list[str] = []
         """Credentials that were said to have ended."""
         self._settings = Settings(data_dir=data_dir, sections={name: dict(section) for name, section in (settings or {}).items()})
@@ -78,6 +80,10 @@ class FakeHost:
     def publish_address(self, name: str, address: Mapping[str, Any]) -> None:
         """See Host."""
         self.addresses[name] = address
+
+    def report_problem(self, plugin: str, message: str) -> None:
+        """See Host."""
+        self.problems.append(message)
 
     async def authenticate(self, presented: Presented) -> Principal:
         """See Host."""
