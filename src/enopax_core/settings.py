@@ -93,14 +93,19 @@ def _environment(environ: Mapping[str, str], sections: Mapping[str, type[BaseMod
         if name == "no_auth":
             yield "auth", (variable, not _truth(variable, value))
         elif name in Settings.model_fields and name != "sections":
-            is_list = get_origin(Settings.model_fields[name].annotation) is tuple
-            parts = tuple(part.strip() for part in value.split(",") if part.strip())
-            yield name, (variable, parts if is_list else value)
+            yield name, (variable, _written(Settings, name, value))
         for section, model in sections.items():
             for field in model.model_fields:
                 option = (option_of(model, field) or "").lstrip("-").replace("-", "_")
                 if name in (f"{section}_{field}", option):
-                    yield f"{section}.{field}", (variable, value)
+                    yield f"{section}.{field}", (variable, _written(model, field, value))
+
+
+def _written(model: type[BaseModel], field: str, value: str) -> Any:
+    """A variable's value: a list is written with commas."""
+    if get_origin(model.model_fields[field].annotation) is not tuple:
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _file(path: Path, sections: Mapping[str, type[BaseModel]], ignored: Collection[str]) -> Iterable[Sourced]:

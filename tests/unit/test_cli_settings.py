@@ -18,6 +18,7 @@ class Section(BaseModel):
 
     ssh_port: int = Field(default=2222, le=65535, json_schema_extra={"option": "--ssh-port"})
     motto: str = "none"
+    hosts: tuple[str, ...] = ()
 
 
 SECTIONS: dict[str, type[BaseModel]] = {"git": Section}
@@ -68,6 +69,10 @@ def test_lists_are_separated_by_commas_in_a_variable_and_are_lists_in_the_file(t
     )
     (tmp_path / "enopax.toml").write_text("disabled_plugins = ['git']\n")
     assert load(tmp_path).disabled_plugins == ("git",)
+
+
+def test_a_plugins_list_is_written_with_commas_too(tmp_path: Path) -> None:
+    assert load(tmp_path, ENOPAX_GIT_HOSTS="a, b,").section("git", Section).hosts == ("a", "b")
 
 
 @pytest.mark.parametrize(("word", "auth"), [("1", False), ("true", False), ("Yes", False), ("0", True), ("no", True), ("", True)])

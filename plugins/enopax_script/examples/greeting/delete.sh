@@ -1,0 +1,2 @@
+#!/usr/bin/env bash
+rm -f "$ENOPAX_RESOURCE_ID.txt"

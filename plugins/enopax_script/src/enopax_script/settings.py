@@ -1,0 +1,15 @@
+"""Settings of the script plugin: section `[script]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ScriptSettings(BaseModel):
+    """Where providers lie."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folders: tuple[Path, ...] = Field(default=(), description="Folders of providers, beside those in DATA_DIR/providers.")
