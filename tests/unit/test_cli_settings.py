@@ -108,7 +108,7 @@ def test_a_bad_value_is_told_with_the_place_where_it_stands(tmp_path: Path) -> N
         ("data_dri = 'x'", "there is no key data_dri. Did you mean data_dir?"),
         ("[gti]\nssh_port = 1", "there is no section [gti]. Did you mean git?"),
         ("[git]\nssh_prot = 1", "[git] has no key ssh_prot. Did you mean ssh_port?"),
-        ("[git]\nzzzzzzzz = 1", "[git] has no key zzzzzzzz. Known are motto, ssh_port."),
+        ("[git]\nzzzzzzzz = 1", "[git] has no key zzzzzzzz. Known are hosts, motto, ssh_port."),
         ("[sections.git]\nssh_port = 1", "there is no section [sections]. Known are git."),
         ("sections = 1", "there is no key sections."),
     ],
