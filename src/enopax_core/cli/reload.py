@@ -70,7 +70,7 @@ def start_again() -> None:
 
 
 def _tell(changes: Iterable[tuple[object, str]]) -> None:
-    click.echo(f"Changed: {', '.join(sorted(Path(path).name for _, path in changes))}; starting again.")
+    click.echo(f"Changed: {', '.join(sorted({Path(path).name for _, path in changes}))}; starting again.")
 
 
 def _is_editable(distribution: Distribution) -> bool:
