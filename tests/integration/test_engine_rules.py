@@ -12,9 +12,10 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from tests.integration.conftest import ASYNC, PLACE, House, opened
+from tests.integration.conftest import ASYNC, PLACE, Hands, House, opened
 from tests.integration.shelf import Workshop
 
+from enopax_core import Core, Settings
 from enopax_core.engine.queue import queue_operation
 from enopax_core.errors import PermanentError, TemporaryError
 from enopax_core.ledger import operations, resources
@@ -38,17 +39,23 @@ async def change(house: House, id: str, how: Callable[[OperationRecord], Operati
 
 async def look(house: House, id: str) -> OperationRecord:
     """An operation as the ledger has it."""
-    found = await house.core.ledger.read(lambda t: operations.get(t, id))
-    assert found is not None
-    return found
+    return await seen(house.core, id, lambda _: True)
 
 
 async def until(house: House, id: str, state: State) -> OperationRecord:
     """Wait for a state."""
+    return await seen(house.core, id, lambda found: found.state is state)
+
+
+async def seen(core: Core, id: str, condition: Callable[[OperationRecord], bool]) -> OperationRecord:
+    """An operation as the ledger has it, once it is so."""
     with anyio.fail_after(30):
-        while (found := await look(house, id)).state is not state:  # noqa: ASYNC110  # what ends it may leave no event
-            await anyio.sleep(0.005)
-    return found
+        while True:
+            found = await core.ledger.read(lambda t: operations.get(t, id))
+            assert found is not None
+            if condition(found):
+                return found
+            await anyio.sleep(0.005)  # what ends it may leave no event
 
 
 async def test_a_worker_that_lost_its_lease_leaves_no_trace(house: House) -> None:
@@ -245,3 +252,21 @@ async def test_a_plain_method_hears_of_a_cancellation_when_it_reports(data_dir: 
         assert (cancelled.status_code, cancelled.json()["state"]) == (202, "running")  # it cannot be interrupted
         mill.go_on.set()
         assert (await house.ended(operation)).state is State.CANCELLED
+
+
+@pytest.mark.parametrize("died", [False, True], ids=["given back", "lost"])
+async def test_work_of_a_plugin_that_is_missing_waits_until_it_is_back(data_dir: Path, died: bool) -> None:
+    workshop, hands = Workshop(), Hands()
+    gate = workshop.close("provision")
+    async with opened(data_dir, workshop=workshop, hands=hands) as house:
+        begun = await house.begin()
+        await workshop.entered["provision"].wait()
+        if died:  # nothing of the attempt is written any more
+            await change(house, begun["operation"], lambda o: replace(o, owner="another"))
+    async with Core(Settings(data_dir=data_dir), plugins=(), clock=hands) as core:
+        waiting = await seen(core, begun["operation"], lambda o: o.due_at > hands() + timedelta(seconds=50))
+        assert (waiting.state, waiting.attempt) == (State.QUEUED, 1 if died else 0)
+    gate.set()
+    hands.move(minutes=2)
+    async with opened(data_dir, workshop=workshop, hands=hands) as house:
+        assert (await house.ended(begun["operation"])).state is State.SUCCEEDED

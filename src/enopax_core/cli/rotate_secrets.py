@@ -13,11 +13,6 @@ def command(data_dir: Path) -> None:
     """Seal every stored secret under a new key and forget the old one. The server must be stopped."""
     import asyncio
 
-    from enopax_core.core.core import Core
-    from enopax_core.settings import Settings
+    from enopax_core.core.reseal import rotate_secrets
 
-    async def rotate() -> int:
-        async with Core(Settings(data_dir=data_dir), plugins=()) as core:
-            return await core.rotate_secrets()
-
-    click.echo(f"Sealed {asyncio.run(rotate())} resources under a new key.")
+    click.echo(f"Sealed {asyncio.run(rotate_secrets(data_dir))} resources under a new key.")

@@ -258,12 +258,6 @@ class Core:
         self._draining = True
         self.feed.close()
 
-    async def rotate_secrets(self) -> int:
-        """Seal every secret under a new key; how many records were written."""
-        self._opened()
-        self.vault.add_key()
-        return await reseal(self.vault, self.ledger)
-
     def _opened(self) -> UseCases:
         if self._stack is None or self._cases is None:
             raise NotOpen

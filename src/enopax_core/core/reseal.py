@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from enopax_core import builtin
+from enopax_core.core.lock import DirectoryLock
 from enopax_core.ledger import resources
 from enopax_core.ledger.interface import Ledger, Transaction
+from enopax_core.ledger.sqlite import SqliteLedger
 from enopax_core.vault import Vault
 
 SEALED = ("sealed_config", "sealed_applied", "sealed_state", "sealed_credentials")
 PAGE = 200
+
+
+async def rotate_secrets(data_dir: Path) -> int:
+    """Seal every secret of an installation under a new key; how many resources were written. Nothing else is touched.
+
+    Raises: DataDirectoryInUse while a server runs on it.
+    """
+    with DirectoryLock(data_dir):
+        vault = Vault(data_dir / "vault.keys")
+        async with SqliteLedger(data_dir / "ledger.sqlite3", tables=[builtin.TABLES]) as ledger:
+            vault.add_key()
+            return await reseal(vault, ledger)
 
 
 async def reseal(vault: Vault, ledger: Ledger, *, unfinished_only: bool = False) -> int:

@@ -94,8 +94,8 @@ class Effects:
         waiting: frozenset[str],
     ) -> None:
         now = transaction.now
-        registered = self._registry.provider(before.endpoint)
-        if ended.state is State.SUCCEEDED:
+        if ended.state is State.SUCCEEDED:  # only then its provider is asked for: whatever else ends, its plugin may be missing
+            registered = self._registry.provider(before.endpoint)
             after = self._succeeded(before, operation, ended, ran_with or before, registered, now)
             if operation.type == Kind.PURGE:
                 record_resource(transaction, before, "purged", {})

@@ -47,6 +47,10 @@ class Executor:
         self._presenter, self._reconciler = presenter, reconciler
         self._calls = {known.endpoint: Calls(known, limiter, metrics) for known in registry.providers}
 
+    def knows(self, endpoint: str) -> bool:
+        """Whether there is a provider at an endpoint: its plugin may be missing now."""
+        return endpoint in self._calls
+
     def provider(self, endpoint: str) -> Provider[Any]:
         """The provider of an endpoint. Raises NotFound."""
         return self._registry.provider(endpoint).provider

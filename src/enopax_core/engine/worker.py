@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=20)
 """A claim holds so long without a heartbeat; those come every third of it."""
+PARKED = timedelta(minutes=1)
+"""How long an operation waits whose plugin is missing, until a worker looks again whether it is there."""
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(milliseconds=500), timedelta(minutes=5)
 
 
@@ -139,6 +141,9 @@ class Worker:
             waiting = operations.get(transaction, operation_id)
             early = waiting is not None and waiting.state is State.QUEUED and waiting.due_at > transaction.now
             return waiting.due_at if waiting is not None and early else None
+        if not self._executor.knows(claimed.endpoint):
+            operations.save(transaction, _parked(claimed, transaction.now))
+            return None
         claimed = record_operation(transaction, replace(claimed, progress=Progress()))
         return Claimed(
             operation=claimed,
@@ -214,6 +219,14 @@ class Worker:
         if ended.state is State.QUEUED and current.cancel_requested:
             ended = Ended(state=State.CANCELLED, error=Cancelled())
         return self._effects.end(transaction, current, ended, ran_with)
+
+
+def _parked(claimed: OperationRecord, now: datetime) -> OperationRecord:
+    """The claim taken back, as if it had not been."""
+    attempt = claimed.attempt - 1
+    started_at = claimed.started_at if attempt else None
+    waiting = replace(claimed, state=State.QUEUED, owner=None, lease_until=None)
+    return replace(waiting, attempt=attempt, started_at=started_at, due_at=now + PARKED)
 
 
 def backoff(attempt: int, spread: Callable[[float, float], float] = random.uniform) -> timedelta:
