@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.acceptance.gitkit import Person
-from tests.acceptance.serverkit import PATIENCE, Server
+from tests.acceptance.serverkit import PATIENCE, Server, serving
 
 ENOPAX = (sys.executable, "-m", "enopax_core.cli")
 Ended = subprocess.CompletedProcess[str]
@@ -59,12 +59,23 @@ def enopax(server: Server) -> Terminal:
     return Terminal(server)
 
 
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """Somebody at a terminal of a server that nothing here changes: it has one resource, and a private key lies about."""
+    with serving(tmp_path_factory.mktemp("furnished") / "data") as server:
+        enopax = Terminal(server)
+        (enopax.cwd / "owner.pem").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+        enopax("provision", "example", "kept")
+        yield enopax
+
+
 def test_a_resource_is_made_shown_changed_and_deleted(enopax: Terminal) -> None:
     assert "git-repo" in enopax("providers").stdout
     helped = enopax("provision", "example", "--help").stdout
     assert "--message" in helped
     assert "How many attempts fail" in helped
-    preview = json.loads(enopax("provision", "example", "one", "--dry-run").stdout)
+    assert "config.message  hello" in enopax("provision", "example", "one", "--dry-run").stdout
+    preview = enopax.json("provision", "example", "one", "--dry-run")
     assert preview["config"]["message"] == "hello"
     assert enopax.json("list") == []
     made = enopax.json("provision", "example", "one", "--message", "hi")
@@ -96,30 +107,43 @@ def test_progress_is_told_and_a_failure_has_its_status(enopax: Terminal) -> None
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("show", "example", "nothing"), 3, "There is no example named nothing in Acme / Web."),
+        (("show", "example", "nothing"), 3, "There is no example named nothing in Acme / Web; see enopax list example."),
         (("provision", "example", "x", "--delay", "100"), 1, "/delay: This must be at most 60."),
         (("provision", "example", "x", "--delay", "long"), 2, "not a valid float"),
-        (("provision", "nothing", "x"), 2, "No such command 'nothing'"),
+        (("provision", "nothing", "x"), 2, "There is no provider nothing that offers this; there are: "),
+        (("provision", "example", "x", "--ssh-key", "owner.pem"), 1, "it is a private one; give the file ending in .pub"),
+        (("delete", "example", "kept"), 2, "give --yes to go on without asking"),
+        (("list", "nothing"), 2, "There is no provider nothing; there are: "),
+        (("list", "--data-dir", "data", "--profile", "x"), 1, "give one of them"),
+        (("login", "enopax.example"), 1, "it begins with http:// or https://"),
         (("list", "--data-dir", "/nowhere"), 7, "start one with enopax serve"),
         (("list", "--profile", "nobody"), 1, "enopax login URL"),
     ],
 )
 def test_an_error_says_what_to_do_and_has_its_status(
-    enopax: Terminal, arguments: tuple[str, ...], status: int, said: str
+    furnished: Terminal, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
-    assert said in enopax(*arguments, status=status).stderr
+    assert said in furnished(*arguments, status=status).stderr
 
 
 def test_a_key_of_ones_own_signs_in_elsewhere(enopax: Terminal) -> None:
     made = enopax.json("keys", "create", "bot", "--role", "member")
-    enopax("login", enopax.server.url, "--profile", "work", typed=made["key"] + "\n")
+    enopax("login", enopax.server.url, "--profile", "work", "--org", "Acme", "--project", "Web", typed=made["key"] + "\n")
     profiles = enopax.cwd / "config/enopax/profiles.json"
     assert profiles.stat().st_mode & 0o777 == 0o600
-    assert enopax.json("list", "--profile", "work") == []
+    for name in ("ENOPAX_DATA_DIR", "ENOPAX_ORG", "ENOPAX_PROJECT"):
+        del enopax.environ[name]  # from here on the profile alone says where and what
+    made_there = enopax.json("provision", "example", "--profile", "work", "one")
+    assert enopax.json("provision", "--profile", "work", "example", "two")["status"] == "active"
+    assert {row["id"] for row in enopax.json("list", "example", "--profile", "work")} > {made_there["id"]}
     assert "lacks the permission" in enopax("keys", "list", "--profile", "work", status=4).stderr
-    enopax("keys", "revoke", made["id"], "--yes")
-    enopax("list", "--profile", "work", status=4)
-    enopax("login", enopax.server.url, "--key", "enx_key_wrong", status=4)
+    assert "enopax serve" in enopax("list", "--data-dir", "nowhere", status=7).stderr
+    enopax("login", enopax.server.url, "--org", "Acme", typed=made["key"] + "\n")
+    enopax.cwd = enopax.cwd / "config"  # no data directory lies here: whoever has signed in to one server means that
+    assert enopax.json("list", "--project", "Web")[0]["name"] == "one"
+    enopax("keys", "revoke", made["id"], "--yes", "--data-dir", str(enopax.server.data_dir))
+    assert f"enopax login {enopax.server.url} --profile work" in enopax("list", "--profile", "work", status=4).stderr
+    enopax("login", enopax.server.url, status=4, typed="enx_key_wrong\n")
 
 
 def test_a_repository_is_cloned_and_its_secrets_printed(enopax: Terminal, person: Callable[[str], Person]) -> None:
@@ -133,6 +157,33 @@ def test_a_repository_is_cloned_and_its_secrets_printed(enopax: Terminal, person
     address = enopax("credentials", "git-repo", "site", "--format", "uri").stdout.strip()
     ann.git("ls-remote", address)
     assert enopax("credentials", "git-repo", "site", "--rotate").stdout != said
+    enopax("provision", "git-repo", "keyless")
+    enopax("connect", "git-repo", "keyless", "--quiet")
+    assert "http://" in (enopax.cwd / "keyless/.git/config").read_text()
+    assert "enx_git_" not in (enopax.cwd / "keyless/.git/config").read_text()
+
+
+def test_a_deleted_resource_is_restored_by_its_name(enopax: Terminal) -> None:
+    made = enopax.json("provision", "git-repo", "site")
+    assert "can be restored until" in enopax("delete", "git-repo", "site", "--yes").stdout
+    assert enopax.json("restore", "git-repo", "site")["id"] == made["id"]
+    assert "Gone for good" in enopax("delete", "git-repo", "site", "--purge", "--yes").stdout
+    enopax("show", "git-repo", made["id"], status=3)
+
+
+def test_a_server_that_was_killed_is_missed_with_the_command_that_starts_it(enopax: Terminal) -> None:
+    enopax.server.kill()
+    assert f"Start it with: enopax serve --data-dir {enopax.server.data_dir}" in enopax("list", status=7).stderr
+
+
+def test_a_project_is_followed_line_by_line(enopax: Terminal) -> None:
+    enopax("provision", "example", "one")
+    command = [*ENOPAX, "events", "--after", "0"]
+    with subprocess.Popen(command, env=enopax.environ, cwd=enopax.cwd, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        lines = [following.stdout.readline() for _ in range(2)]
+        following.terminate()
+    assert [line.split()[3] for line in lines] == ["operation.queued", "operation.running"]
 
 
 def test_a_project_is_exported_and_brought_to_what_a_file_says(enopax: Terminal, tmp_path: Path) -> None:
@@ -146,10 +197,20 @@ def test_a_project_is_exported_and_brought_to_what_a_file_says(enopax: Terminal,
     assert "Everything is as the file says." in enopax("apply", "-f", str(file)).stdout
     exported = enopax("export").stdout
     file.write_text(exported.replace("hi", "bye"))
-    assert "/message: 'hi' → 'bye' (in-place)" in enopax("apply", "-f", str(file), "--yes").stdout
+    assert '/message: "hi" → "bye" (in-place)\n1 to update, 1 unchanged.' in enopax("apply", "-f", str(file), "--yes").stdout
     file.write_text("resources:\n- {endpoint: example, name: two}\n")
     assert "- example one" in enopax("apply", "-f", str(file), "--prune", "--yes").stdout
     assert {(row["endpoint"], row["name"]) for row in enopax.json("list")} == {("example", "two"), ("git-repo", "site")}
+    begun = enopax.json("provision", "example", "slow", "--delay", "30", "--no-wait")["operation"]
+    enopax("operations", "cancel", begun)
+    enopax("operations", "watch", begun, status=6)
+    file.write_text("resources:\n- {endpoint: example, name: slow, delay: 0}\n- {endpoint: example, name: two}\n")
+    assert "~ example slow (The operation was cancelled.)" in enopax("apply", "-f", str(file), "--yes").stdout
+    assert enopax.json("show", "example", "slow")["status"] == "active"
+    file.write_text("resources:\n- {endpoint: example, name: one}\n- {endpoint: example, name: three, delay: 61}\n")
+    assert "/resources/1/delay: This must be at most 60." in enopax("apply", "-f", str(file), "--yes", status=1).stderr
+    file.write_text("resources:\n- {endpoint: exampel, name: one}\n")
+    assert "did you mean example?" in enopax("apply", "-f", str(file), status=1).stderr
     file.write_text("resources:\n- {name: one}\nother: 1\n")
     refused = enopax("apply", "-f", str(file), "--yes", status=1).stderr
     assert "/other" in refused

@@ -12,7 +12,7 @@ from tests.unit.pages import compare, named, section
 
 from enopax_core import Core, Settings, client
 from enopax_core.cli import OWN, group
-from enopax_core.cli.provision import ByProvider
+from enopax_core.cli.by_provider import ByProvider
 from enopax_core.cli.session import OPTIONS
 from enopax_core.records.operation import State
 from enopax_core.records.resource import Status

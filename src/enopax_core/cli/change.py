@@ -6,9 +6,12 @@ import os
 import shlex
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import click
 
+from enopax_core.cli.clients import program_for
+from enopax_core.cli.output import confirm
 from enopax_core.cli.session import Session, connected
 from enopax_core.client import resources
 from enopax_core.errors import NotReady
@@ -24,8 +27,7 @@ def delete(session: Session, endpoint: str, resource: str, purge: bool, yes: boo
     """Delete a resource; asks first and names it."""
     found = session.resource(endpoint, resource)
     if not yes:
-        question = f"Delete {endpoint} {found.name} ({found.id}){' for good' if purge else ''}?"
-        click.confirm(question, abort=True, err=True)
+        confirm(f"Delete {endpoint} {found.name} ({found.id}){' for good' if purge else ''}?")
     gone = session.client.send(resources.delete(endpoint, found.id, purge=purge, wait=0))
     if gone.operation is not None:
         session.output.follow(session.client, gone.operation)
@@ -36,14 +38,15 @@ def delete(session: Session, endpoint: str, resource: str, purge: bool, yes: boo
 
 @click.command()
 @click.argument("endpoint")
-@click.argument("id")
+@click.argument("resource")
 @connected
-def restore(session: Session, endpoint: str, id: str) -> None:
-    """Bring a deleted resource back; its id is in `enopax list --status deleted`."""
-    restored = session.client.send(resources.restore(endpoint, id, wait=0))
+def restore(session: Session, endpoint: str, resource: str) -> None:
+    """Bring a deleted resource back; `enopax list --status deleted` shows which there are."""
+    found = session.resource(endpoint, resource, status="deleted")
+    restored = session.client.send(resources.restore(endpoint, found.id, wait=0))
     if restored.operation is not None:
         session.output.follow(session.client, restored.operation)
-    back = session.client.send(resources.show(endpoint, id))
+    back = session.client.send(resources.show(endpoint, found.id))
     session.output.fields({"id": back.id, "name": back.name, "status": back.status, "access": back.access or ""})
 
 
@@ -78,26 +81,30 @@ def credentials(session: Session, endpoint: str, resource: str, form: str, rotat
 def connect(session: Session, endpoint: str, resource: str, arguments: tuple[str, ...]) -> None:
     """Start the right client: git clone for a repository, psql for a database. ARGUMENTS go to it."""
     found = session.resource(endpoint, resource)
-    if "ssh" in found.connection:
-        command, environ = ["git", "clone", *arguments, found.connection["ssh"]], {}
-    elif "direct" in found.connection:
-        secrets = session.client.send(resources.credentials(endpoint, found.id))
-        names = {"PGUSER": "username", "PGPASSWORD": "password", "PGDATABASE": "database"}
-        environ = {variable: str(secrets[name]) for variable, name in names.items() if name in secrets}
-        command = ["psql", found.connection["direct"], *arguments]  # the password goes by the environment, not by arguments
-    else:
+
+    def secrets() -> Mapping[str, Any]:
+        return session.client.send(resources.credentials(endpoint, found.id))
+
+    program = program_for(found, arguments, secrets, os.environ)
+    if program is None:
         raise NotReady(f"{found.name} has no address that a known client could open: see enopax show {endpoint} {found.id}.")
     try:
-        os.execvpe(command[0], command, {**os.environ, **environ})  # noqa: S606  # a fixed program, its arguments as they are
+        program.replace_this_process()
     except FileNotFoundError:
-        raise NotReady(f"{command[0]} is not installed.") from None
+        raise NotReady(f"{program.command[0]} is not installed: install it and try again.") from None
 
 
 def address(connection: Mapping[str, str], access: str | None, secrets: Mapping[str, Any]) -> str:
-    """An address with user name and secret in it, as clients take them."""
+    """An address with user name and secret in it, as clients take them. Raises NotReady where there is none to put them in."""
     if "url" in secrets:
         return str(secrets["url"])
     base = connection.get("http") or access or ""
-    secret = secrets.get("password") or secrets.get("token") or ""
-    user = secrets.get("username", "")
-    return base.replace("://", f"://{user}:{secret}@", 1)
+    scheme, separator, rest = base.partition("://")
+    if not separator:
+        raise NotReady(f"{base or 'The resource'} is no address that could hold a secret: use --format env or json.")
+    user, secret = (quote(str(secrets.get(name) or ""), safe="") for name in ("username", _secret(secrets)))
+    return f"{scheme}://{user}:{secret}@{rest.rpartition('@')[2]}"
+
+
+def _secret(secrets: Mapping[str, Any]) -> str:
+    return "password" if "password" in secrets else "token"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from enopax_core.cli.output import confirm
 from enopax_core.cli.session import Session, connected
 from enopax_core.client import keys
 
@@ -61,6 +62,6 @@ def rotate(session: Session, id: str) -> None:
 def revoke(session: Session, id: str, yes: bool) -> None:
     """Make a key void."""
     if not yes:
-        click.confirm(f"Revoke the key {id}?", abort=True, err=True)
+        confirm(f"Revoke the key {id}?")
     session.client.send(keys.revoke(id))
     session.output.fields({"id": id, "message": "Revoked."})

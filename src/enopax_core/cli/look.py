@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from typing import Any
+
 import click
 
 from enopax_core.cli.output import plain
 from enopax_core.cli.session import Session, connected
+from enopax_core.client import LogLine, Resource, resources
 from enopax_core.client import audit as audits
 from enopax_core.client import providers as discovery
-from enopax_core.client import resources
+
+FOLLOW_SECONDS = 2.0  # between two looks at a log: the API has no stream of lines
 
 
 @click.command()
@@ -32,17 +38,15 @@ def providers(session: Session) -> None:
 def list_(session: Session, endpoint: str | None, status: str | None) -> None:
     """List a project's resources, of one endpoint or of all."""
     organisation, project = session.place()
-    known = session.client.send(discovery.everything())
-    found = []
-    for provider in known:
-        if endpoint in (None, provider.endpoint):
-            name = provider.endpoint
-            pages = session.everything(
-                lambda token, name=name: resources.page(name, organisation, project, status=status, token=token, size=1000)  # type: ignore[misc]  # a lambda's default
-            )
-            found += [{"endpoint": name, **one.model_dump(mode="json", by_alias=True, exclude_none=True)} for one in pages]
-    if endpoint is not None and endpoint not in {provider.endpoint for provider in known}:
-        raise click.UsageError(f"There is no provider {endpoint}; see enopax providers.")
+    known = [provider.endpoint for provider in session.client.send(discovery.everything())]
+    if endpoint is not None and endpoint not in known:
+        raise click.UsageError(f"There is no provider {endpoint}; there are: {', '.join(known)}.")
+    found = [
+        {"endpoint": one, **summary(resource)}
+        for one in known
+        if endpoint in (None, one)
+        for resource in session.resources(one, (organisation, project), status=status)
+    ]
     session.output.rows(found, ("endpoint", "name", "status", "access", "id"))
 
 
@@ -68,11 +72,36 @@ def metrics(session: Session, endpoint: str, resource: str) -> None:
 @click.command()
 @click.argument("endpoint")
 @click.argument("resource")
+@click.option("--follow", is_flag=True, help="Go on with new lines until Ctrl-C; with --output json, each is a line of JSON.")
 @connected
-def logs(session: Session, endpoint: str, resource: str) -> None:
+def logs(session: Session, endpoint: str, resource: str, follow: bool) -> None:
     """Show the latest lines of a resource's log."""
-    lines = session.client.send(resources.logs(endpoint, session.resource(endpoint, resource).id))
-    session.output.rows(lines, ("time", "level", "message"))
+    id = session.resource(endpoint, resource).id
+    lines = session.client.send(resources.logs(endpoint, id))
+    if not follow:
+        session.output.rows(lines, ("time", "level", "message"))
+        return
+    last: LogLine | None = None
+    while True:
+        for line in lines_behind(last, lines):
+            session.output.line(line, f"{line.time:%Y-%m-%d %H:%M:%S} {line.level} {line.message}")
+            last = line
+        time.sleep(FOLLOW_SECONDS)
+        lines = session.client.send(resources.logs(endpoint, id))
+
+
+def lines_behind(last: LogLine | None, lines: Sequence[LogLine]) -> Sequence[LogLine]:
+    """What is new: everything behind the last line that was shown, or all that is later where that one is gone."""
+    if last is None:
+        return lines
+    at = next((number for number in range(len(lines) - 1, -1, -1) if lines[number] == last), None)
+    return [line for line in lines if line.time > last.time] if at is None else lines[at + 1 :]
+
+
+def summary(resource: Resource) -> dict[str, Any]:
+    """A resource as a list has it: what only its own page shows is left out rather than empty."""
+    found: dict[str, Any] = resource.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    return found
 
 
 @click.command()

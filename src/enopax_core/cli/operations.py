@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from enopax_core.cli.output import plain
 from enopax_core.cli.session import Session, connected
-from enopax_core.client import operations
+from enopax_core.client import Event, operations
 
 
 @click.group("operations")
@@ -54,7 +51,16 @@ def retry(session: Session, operation: str) -> None:
 @click.option("--after", type=int, help="Position to begin behind; 0: the oldest that is kept.")
 @connected
 def events(session: Session, after: int | None) -> None:
-    """Follow a project, one JSON object a line."""
+    """Follow a project until Ctrl-C; with --output json, each event is a line of JSON."""
     organisation, project = session.place()
     for event in session.client.events("/v1/events", params={"org": organisation, "project": project}, after=after):
-        click.echo(json.dumps(plain(event), ensure_ascii=False))
+        session.output.line(event, told(event))
+
+
+def told(event: Event) -> str:
+    """An event as a line for people."""
+    when = "" if event.time is None else f"{event.time:%Y-%m-%d %H:%M:%S} "
+    progress = event.data.get("progress") or {}
+    said = " ".join(str(progress.get(name, "")) for name in ("stage", "message")) if event.type.endswith(".progress") else ""
+    what = " ".join(str(event.data.get(name, "")) for name in ("endpoint", "type"))
+    return f"{when}{event.position} {event.type.removeprefix('eu.enopax.')} {event.subject or ''} {what} {said}".rstrip()

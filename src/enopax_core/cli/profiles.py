@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from enopax_core.errors import SettingsError
@@ -17,6 +17,11 @@ class Profile:
 
     url: str
     key: str = field(repr=False)
+    organisation: str | None = None
+    project: str | None = None
+
+
+DEFAULT = "default"  # the profile of whoever has signed in to one server alone
 
 
 def file_of(environ: Mapping[str, str]) -> Path:
@@ -30,14 +35,14 @@ def load(path: Path) -> dict[str, Profile]:
     if not path.exists():
         return {}
     try:
-        return {name: Profile(url=one["url"], key=one["key"]) for name, one in json.loads(path.read_text("utf-8")).items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(f"{path} cannot be read: sign in again with enopax login.") from error
+        return {name: Profile(**one) for name, one in json.loads(path.read_text("utf-8")).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(f"{path} cannot be read: remove it and sign in again with enopax login URL.") from error
 
 
 def save(path: Path, name: str, profile: Profile) -> None:
     """Add or replace a profile, in one step."""
     profiles = {**load(path), name: profile}
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    content = {name: {"url": one.url, "key": one.key} for name, one in profiles.items()}
+    content = {name: {k: v for k, v in asdict(one).items() if v is not None} for name, one in profiles.items()}
     write_private(path, json.dumps(content, indent=2).encode() + b"\n")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +11,12 @@ from typing import Any, TypeVar, cast
 import click
 
 from enopax_core.cli.output import Output
-from enopax_core.cli.profiles import Profile, file_of, load
-from enopax_core.client import Client, Page, Resource, resources
-from enopax_core.errors import NotFound, SettingsError, Unreachable
+from enopax_core.cli.servers import find
+from enopax_core.client import Client, Page, Patience, Resource, resources
+from enopax_core.errors import Conflict, EnopaxError, NotFound
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
+PROJECT = "Default Project"  # where the web platform puts what has no project (contract)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,25 +44,36 @@ class Session:
                 return
             token = found.next
 
-    def resource(self, endpoint: str, given: str) -> Resource:
-        """A resource by its id, or by its name in the organisation and project. Raises NotFound."""
+    def resources(self, endpoint: str, place: tuple[str, str], *, status: str | None = None) -> Iterator[Resource]:
+        """All resources of a provider in a project."""
+        return self.everything(lambda token: resources.page(endpoint, *place, status=status, token=token, size=1000))
+
+    def resource(self, endpoint: str, given: str, *, status: str | None = None) -> Resource:
+        """A resource by its id, or by its name among the live ones of the project (or those of a status).
+
+        Raises NotFound; Conflict where several have the name, as deleted ones may.
+        """
         try:
             return self.client.send(resources.show(endpoint, given))
         except NotFound:
             if self.organisation is None:
                 raise NotFound(f"There is no {endpoint} with the id {given}. To find it by name, give --org NAME.") from None
-        organisation, project = self.place()
-        for found in self.everything(lambda token: resources.page(endpoint, organisation, project, token=token, size=1000)):
-            if found.name == given:
-                return self.client.send(resources.show(endpoint, found.id))
-        raise NotFound(f"There is no {endpoint} named {given} in {organisation} / {project}.")
+        place = self.place()
+        named = [found for found in self.resources(endpoint, place, status=status) if found.name == given]
+        live = [found for found in named if found.status != "deleting"] or named  # a name is free as soon as its owner goes
+        if len(live) > 1:
+            raise Conflict(f"Several are named {given}; name one by its id: {', '.join(found.id for found in live)}.")
+        for found in live:
+            return self.client.send(resources.show(endpoint, found.id))
+        what = f"{status} {endpoint}" if status else endpoint
+        raise NotFound(f"There is no {what} named {given} in {place[0]} / {place[1]}; see enopax list {endpoint}.")
 
 
 OPTIONS = (
-    click.option("--profile", envvar="ENOPAX_PROFILE", help="A server that you have signed in to with `enopax login`."),
-    click.option("--data-dir", type=click.Path(path_type=Path), envvar="ENOPAX_DATA_DIR", help="A local installation. [data]"),
+    click.option("--profile", help="A server that you have signed in to with `enopax login`."),
+    click.option("--data-dir", type=click.Path(path_type=Path), help="A local installation. [data]"),
     click.option("--org", envvar="ENOPAX_ORG", help="Organisation."),
-    click.option("--project", envvar="ENOPAX_PROJECT", default="Default Project", help="Project. [Default Project]"),
+    click.option("--project", envvar="ENOPAX_PROJECT", help=f"Project. [{PROJECT}]"),
     click.option("--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs. [table]"),
 )
 
@@ -73,31 +82,22 @@ def connected(function: F) -> F:
     """Give a command the options that say where the server is, and a `Session` as its first argument."""
 
     @functools.wraps(function)
-    def command(*, profile: str | None, data_dir: Path | None, org: str | None, project: str, output: str, **given: Any) -> Any:
+    def command(
+        *, profile: str | None, data_dir: Path | None, org: str | None, project: str | None, output: str, **given: Any
+    ) -> Any:
         found = find(profile, data_dir)
-        with Client(found.url, found.key) as client:
-            session = Session(client=client, output=Output(json=output == "json"), organisation=org, project=project)
-            return function(session, **given)
+        with Client(found.url, found.key, patience=Patience() if found.runs else Patience(tries=1)) as client:
+            session = Session(
+                client=client,
+                output=Output(json=output == "json"),
+                organisation=org or found.organisation,
+                project=project or found.project or PROJECT,
+            )
+            try:
+                return function(session, **given)
+            except EnopaxError as error:
+                raise found.explained(error) from error
 
     for option in reversed(OPTIONS):
         command = option(command)
     return cast("F", command)
-
-
-def find(profile: str | None, data_dir: Path | None) -> Profile:
-    """The server that is meant. Raises SettingsError, Unreachable with what to do."""
-    if profile is not None:
-        profiles = load(file_of(os.environ))
-        if profile not in profiles:
-            known = f" Known are {', '.join(sorted(profiles))}." if profiles else ""
-            raise SettingsError(f"There is no profile {profile}.{known} Sign in with: enopax login URL --profile {profile}")
-        return profiles[profile]
-    directory = data_dir or Path("data")
-    try:
-        announced = json.loads((directory / "server.json").read_text("utf-8"))
-        key = Path(announced["owner_key_file"]).read_text("utf-8").strip()
-    except FileNotFoundError:
-        raise Unreachable(
-            f"No server runs on {directory}: start one with enopax serve, or name another with --data-dir or --profile."
-        ) from None
-    return Profile(url=announced["url"], key=key)
