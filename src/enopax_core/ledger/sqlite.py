@@ -75,6 +75,7 @@ class SqliteLedger:
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []  # by the reading threads
 
     async def __aenter__(self) -> SqliteLedger:
         """Migrate and start. Raises DatabaseTooNew, StartupError."""
@@ -91,6 +92,8 @@ class SqliteLedger:
         self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.shutdown)
+        while self._opened:
+            self._opened.pop().close()
 
     def listen(self, listener: Callable[[Sequence[Event]], None]) -> None:
         """See Ledger."""
@@ -138,6 +141,7 @@ class SqliteLedger:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+            self._opened.append(connection)
             connection.execute("PRAGMA query_only=ON")
         try:
             connection.execute("BEGIN")
