@@ -261,6 +261,12 @@ class PluginRefused(StartupError):
     code = "plugin-refused"
 
 
+class BackupRefused(StartupError):
+    """This backup cannot be restored here."""
+
+    code = "backup-refused"
+
+
 class NotOpen(EnopaxError):
     """The core is not open: enter `async with Core(...)` before serving requests (a mounted application gets no lifespan)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import pluggy
@@ -129,20 +130,30 @@ class Governors:
 
     def consumers(self) -> Mapping[str, Callable[[Event], Awaitable[None]]]:
         """Who consumes events, by the name that is its cursor."""
-        host = self._host
+        return self._by_plugin("enopax_event", "event")
 
-        def call(function: Callable[..., Awaitable[None]], names: Collection[str]) -> Callable[[Event], Awaitable[None]]:
-            async def consume(event: Event) -> None:
-                await function(**{"host": host, "event": event} if "host" in names else {"event": event})
+    # ── Backups ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-            return consume
+    def backups(self) -> Mapping[str, Callable[[Path], None]]:
+        """Who adds to a backup, by name. What is called blocks."""
+        return self._by_plugin("enopax_backup", "folder")
 
-        return {
-            implementation.plugin_name: call(
-                cast("Callable[..., Awaitable[None]]", implementation.function), implementation.argnames
-            )
-            for implementation in self._manager.hook.enopax_event.get_hookimpls()
-        }
+    def restores(self) -> Mapping[str, Callable[[Path], None]]:
+        """Who takes its part of a backup back, by name. What is called blocks."""
+        return self._by_plugin("enopax_restore", "folder")
+
+    def _by_plugin(self, hook: str, argument: str) -> Mapping[str, Callable[[Any], Any]]:
+        """A hook of each plugin alone, called with its one argument beside the host."""
+
+        def calling(implementation: pluggy.HookImpl) -> Callable[[Any], Any]:
+            def call(value: object) -> Any:
+                given = {"host": self._host, argument: value}
+                return implementation.function(**{name: given[name] for name in implementation.argnames})
+
+            return call
+
+        implementations: list[pluggy.HookImpl] = getattr(self._manager.hook, hook).get_hookimpls()
+        return {implementation.plugin_name: calling(implementation) for implementation in implementations}
 
 
 async def _leave(context: contextlib.AbstractAsyncContextManager[None], _: object) -> None:

@@ -228,6 +228,27 @@ class PluginSpec(Protocol):
         """Around each attempt, in the worker. Cannot change its end, and a kill may skip leaving: settle by event."""
 
     @hookspec
+    def enopax_backup(self, host: Host, folder: Path) -> None:
+        """Put a copy of what the plugin keeps outside the ledger into an empty folder, made for it in the data directory
+        (so hard links work).
+
+        Called for each backup, in a worker thread, after the ledger was copied. Everything that this copy names must be
+        there: from before the ledger is copied until the last plugin has returned, operations other than provisioning
+        and reconcile wait, so nothing goes away meanwhile, and what is added may be missing. Requests that plugins serve
+        by themselves go on. With the server stopped it is called too: `host` then lends `settings`, `data_dir` and
+        `clock` alone. Raising fails the backup.
+        """
+
+    @hookspec
+    def enopax_restore(self, host: Host, folder: Path) -> None:
+        """Put what `enopax_backup` of this or an older version has made into the data directory; files may be moved.
+
+        Called once, in a worker thread, on a data directory that holds nothing of the plugin's, before the installation
+        is opened for the first time: `host` lends `settings`, `data_dir` and `clock` alone. Raising fails the restoring,
+        which then begins anew on an empty directory.
+        """
+
+    @hookspec
     async def enopax_event(self, host: Host, event: Event) -> None:
         """Each event at least once, in order. Called by the outbox; raising means again later. The plugin's name is
         its cursor."""

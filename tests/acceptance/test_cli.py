@@ -92,7 +92,7 @@ def test_a_resource_is_made_shown_changed_and_deleted(enopax: Terminal) -> None:
     enopax("delete", "example", "one", "--yes")
     assert enopax.json("list") == []
     assert [row["type"] for row in enopax.json("operations", "list")] == ["provision", "update", "delete"]
-    assert {"provision", "update", "delete"} <= {row["action"] for row in enopax.json("audit")}
+    assert {"provision", "update", "delete"} <= {row["action"] for row in enopax.json("audit", "list")}
 
 
 def test_progress_is_told_and_a_failure_has_its_status(enopax: Terminal) -> None:
@@ -124,6 +124,30 @@ def test_an_error_says_what_to_do_and_has_its_status(
     furnished: Terminal, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
     assert said in furnished(*arguments, status=status).stderr
+
+
+def test_the_audit_log_is_filtered_verified_and_exported(enopax: Terminal, tmp_path: Path) -> None:
+    enopax("provision", "example", "one")
+    enopax("delete", "example", "one", "--yes")
+    assert [row["action"] for row in enopax.json("audit", "list", "--action", "provision")] == ["provision"]
+    found = enopax.json("audit", "verify")
+    assert (found["intact"], found["entries"] >= 2) == (True, True)
+    enopax("audit", "verify", "--anchor", found["anchor"])
+    enopax("audit", "export", str(tmp_path / "log"))
+    assert (tmp_path / "log").read_text() == enopax("audit", "export").stdout
+    assert enopax.json("audit", "verify-export", str(tmp_path / "log"))["anchor"] == found["anchor"]
+
+
+def test_a_broken_audit_log_is_told_with_a_status(enopax: Terminal, tmp_path: Path) -> None:
+    enopax("provision", "example", "one")
+    enopax("delete", "example", "one", "--yes")
+    wrong = "2:" + "0" * 64
+    assert "Entry 2 is not the one that the anchor names." in enopax("audit", "verify", "--anchor", wrong, status=1).stdout
+    lines = enopax("audit", "export").stdout.splitlines()
+    (tmp_path / "log").write_text(lines[1] + "\n")
+    assert "Entries 1 to 1 are missing." in enopax("audit", "verify-export", str(tmp_path / "log"), status=1).stdout
+    (tmp_path / "log").write_text("{}\n")
+    assert "Line 1 is no entry" in enopax("audit", "verify-export", str(tmp_path / "log"), status=1).stderr
 
 
 def test_a_key_of_ones_own_signs_in_elsewhere(enopax: Terminal) -> None:

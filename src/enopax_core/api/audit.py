@@ -42,7 +42,7 @@ async def export(call: Call) -> Response:
 
 async def verify(call: Call) -> Response:
     """GET /v1/admin/audit/verify"""
-    return answer(views.verification(await call.core.audit.verify(call.principal, _anchors(call))))
+    return answer((await call.core.audit.verify(call.principal, _anchors(call))).to_json())
 
 
 async def _lines(pages: AsyncIterator[Sequence[AuditEntry]]) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from enopax_core.api.backups import TAR
 from enopax_core.api.components import COMPONENTS, HEADERS, PARAMETERS
 from enopax_core.api.routes import ApiRoute
 from enopax_core.core.core import Core
@@ -145,6 +146,9 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
     if below == "/v1/admin/audit":
         schema = {"type": "string", "description": "One line for each entry; each is a JSON object."}
         responses["200"] = {"description": "The entries.", "content": {"application/jsonl": {"schema": schema}}}
+    if below == "/v1/admin/backup":
+        schema = {"type": "string", "format": "binary"}
+        responses["200"] = {"description": "The archive.", "content": {TAR: {"schema": schema}}}
     if below.endswith("/events"):
         parameters.append(_parameter("LastEventId"))
         schema = {"type": "string", "description": "Server-Sent Events; each `data` is a CloudEvents 1.0 JSON object."}

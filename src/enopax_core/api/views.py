@@ -12,7 +12,6 @@ from enopax_core.core.endpoints import body_schema
 from enopax_core.core.keys import SeenKey
 from enopax_core.core.looks import Seen
 from enopax_core.core.operations import SeenOperation
-from enopax_core.events.audit import Verification
 from enopax_core.events.recorder import operation_snapshot, progress_view
 from enopax_core.records.audit import AuditEntry
 from enopax_core.records.event import Event
@@ -127,17 +126,6 @@ def audit_entry(entry: AuditEntry) -> dict[str, Any]:
         resource=entry.resource,
         detail=None if entry.detail is None else dict(entry.detail),
     )
-
-
-def verification(found: Verification) -> dict[str, Any]:
-    """What came of verifying the audit log."""
-    return {
-        "intact": not found.breaks,
-        "entries": found.entries,
-        "unchained": found.unchained,
-        "anchor": str(found.head) if found.head is not None and found.head.hash else "",
-        "breaks": [{"position": one.position, "message": one.message} for one in found.breaks],
-    }
 
 
 def accepted(core: Core, seen: Seen, record: OperationRecord) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Commands that change nothing: providers, list, show, metrics, logs, audit."""
+"""Commands that change nothing: providers, list, show, metrics, logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import click
 from enopax_core.cli.output import plain
 from enopax_core.cli.session import Session, connected
 from enopax_core.client import LogLine, Resource, resources
-from enopax_core.client import audit as audits
 from enopax_core.client import providers as discovery
 
 FOLLOW_SECONDS = 2.0  # between two looks at a log: the API has no stream of lines
@@ -102,16 +101,3 @@ def summary(resource: Resource) -> dict[str, Any]:
     """A resource as a list has it: what only its own page shows is left out rather than empty."""
     found: dict[str, Any] = resource.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     return found
-
-
-@click.command()
-@connected
-def audit(session: Session) -> None:
-    """Show who did what in a project."""
-    organisation, project = session.place()
-    entries, token = session.client.send(audits.page(organisation, project))
-    found = list(entries)
-    while token is not None:
-        entries, token = session.client.send(audits.page(organisation, project, token=token))
-        found += entries
-    session.output.rows(found, ("at", "principal", "action", "resource"))

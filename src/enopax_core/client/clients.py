@@ -11,13 +11,14 @@ import anyio
 import httpx2
 
 from enopax_core.client.ask import Ask
-from enopax_core.client.exchange import Answer, Following, Patience, address, exchange, is_loopback
+from enopax_core.client.exchange import Answer, Following, Patience, address, exchange, is_loopback, refusal, unreachable
 from enopax_core.client.operations import show
 from enopax_core.client.values import Event, Operation
 from enopax_core.errors import Malformed
 
 T = TypeVar("T")
 TIMEOUT = httpx2.Timeout(75.0, connect=10.0)  # seconds; a request may wait 60 s, a stream shows every 15 s that it lives
+PATIENT = httpx2.Timeout(None, connect=10.0)  # a backup may take minutes until it begins
 
 
 class Client:
@@ -74,6 +75,20 @@ class Client:
                 following.broken(error)
             if following.goes_on:
                 time.sleep(following.pause)
+
+    def download(self, method: str, path: str, *, params: Mapping[str, str] | None = None) -> Iterator[bytes]:
+        """The body of a long answer, piece by piece, however long it takes to begin; never asked for twice.
+
+        Raises what the server raised, or Unreachable, in the middle too: what came until then is not whole.
+        """
+        try:
+            with self._http.stream(method, path, params=params, timeout=PATIENT) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                yield from response.iter_bytes()
+        except httpx2.TransportError as error:
+            raise unreachable(error) from error
 
     def follow(self, operation: str) -> Iterator[Event]:
         """An operation's events, from its first to its last."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from enopax_core.clock import Clock
 from enopax_core.core.acceptance import Acceptance
 from enopax_core.core.audit import Audit
+from enopax_core.core.backups import Backups
 from enopax_core.core.credentials import Credentials
 from enopax_core.core.endpoints import Endpoints
 from enopax_core.core.keys import Keys
@@ -41,6 +43,7 @@ class UseCases:
     keys: Keys
     streams: Streams
     audit: Audit
+    backups: Backups
 
 
 def compose(
@@ -55,6 +58,7 @@ def compose(
     presenter: Presenter,
     vault: Vault,
     feed: Feed,
+    data_dir: Path,
     clock: Clock,
 ) -> UseCases:
     """Make the use cases out of the parts of a core."""
@@ -115,4 +119,12 @@ def compose(
         keys=Keys(host=host, ledger=ledger, governors=governors, places=places, clock=clock),
         streams=Streams(ledger=ledger, feed=feed, operations=operations, places=places),
         audit=Audit(ledger=ledger, governors=governors, places=places),
+        backups=Backups(
+            data_dir=data_dir,
+            ledger=ledger,
+            registry=registry,
+            governors=governors,
+            engine=engine,
+            clock=clock,
+        ),
     )

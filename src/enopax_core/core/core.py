@@ -16,6 +16,7 @@ from enopax_core import builtin
 from enopax_core.clock import Clock, utc_now
 from enopax_core.core.audit import Audit
 from enopax_core.core.authentication import Authentication
+from enopax_core.core.backups import LEDGER, Backup, Backups, at_rest, clear_staging
 from enopax_core.core.cases import UseCases, compose
 from enopax_core.core.credentials import Credentials
 from enopax_core.core.endpoints import Endpoints
@@ -29,6 +30,7 @@ from enopax_core.core.ports import Ports
 from enopax_core.core.previews import Previews
 from enopax_core.core.reseal import reseal
 from enopax_core.core.resources import Resources
+from enopax_core.core.restoring import refuse_unfinished
 from enopax_core.core.schemas import Schemas
 from enopax_core.core.streams import Streams
 from enopax_core.engine.dispatch import MemoryDispatcher
@@ -122,8 +124,10 @@ class Core:
         settings, registry, clock, metrics = self.settings, self.registry, self.clock, self.metrics
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         stack.enter_context(DirectoryLock(settings.data_dir))
+        refuse_unfinished(settings.data_dir)
+        await clear_staging(settings.data_dir)
         self.vault = vault = Vault(settings.data_dir / "vault.keys")
-        path = settings.data_dir / "ledger.sqlite3"
+        path = settings.data_dir / LEDGER
         tables = [builtin.TABLES, *self.governors.tables()]
         self.ledger = ledger = await stack.enter_async_context(SqliteLedger(path, tables=tables, clock=clock))
         ledger.listen(self.feed.ring)
@@ -158,6 +162,7 @@ class Core:
             presenter=presenter,
             vault=vault,
             feed=self.feed,
+            data_dir=settings.data_dir,
             clock=clock,
         )
         runtime_settings = settings.section("runtime", RuntimeSettings)
@@ -229,6 +234,15 @@ class Core:
     def audit(self) -> Audit:
         """The audit log. Raises NotOpen."""
         return self._opened().audit
+
+    @property
+    def backups(self) -> Backups:
+        """Backups of the open installation. Raises NotOpen."""
+        return self._opened().backups
+
+    def backup_at_rest(self) -> contextlib.AbstractAsyncContextManager[Backup]:
+        """Back up the installation while nobody has it open. Raises DataDirectoryInUse, Conflict, StartupError."""
+        return at_rest(data_dir=self.settings.data_dir, registry=self.registry, governors=self.governors, clock=self.clock)
 
     @property
     def places(self) -> Places:

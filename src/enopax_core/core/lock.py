@@ -9,12 +9,14 @@ from types import TracebackType
 
 from enopax_core.errors import DataDirectoryInUse
 
+FILE = "lock"
+
 
 class DirectoryLock:
     """Held from entering to leaving, or to the death of the process; children do not inherit it."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / "lock"
+        self._path = directory / FILE
         self._descriptor = -1
 
     def __enter__(self) -> DirectoryLock:

@@ -16,6 +16,7 @@ from enopax_core.engine.execute import Executor
 from enopax_core.engine.queue import TASK
 from enopax_core.engine.sweep import Sweep
 from enopax_core.engine.worker import LEASE, Worker
+from enopax_core.errors import Unavailable
 from enopax_core.events.recorder import new_id
 from enopax_core.ledger import operations, schedules
 from enopax_core.ledger.interface import Ledger, Transaction
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.2  # how old a reported progress may get before it is written
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
+ADDING = frozenset({Kind.PROVISION, Kind.RECONCILE})
+"""Types of operations that take nothing away and change nothing that exists."""
+QUIET_SECONDS, QUIET_PAUSE = 300.0, 0.05
 
 
 class Engine:
@@ -91,6 +95,27 @@ class Engine:
     def cancel(self, operation_id: str) -> None:
         """An operation's cancellation was requested: tell it at once if it runs here."""
         self._worker.cancel(operation_id)
+
+    @contextlib.asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """From here to the end of the block, nothing that exists is changed: `ADDING` operations alone are begun.
+
+        What runs is waited for. Raises Unavailable when it takes longer than `QUIET_SECONDS`.
+        """
+        self._worker.take_only(ADDING)
+        try:
+            until = anyio.current_time() + QUIET_SECONDS
+            while others := await self._worker.running_others(ADDING):
+                if anyio.current_time() > until:
+                    slow = others[0]
+                    raise Unavailable(
+                        f"The operation {slow.id} ({slow.type} of {slow.subject}) has not ended after {QUIET_SECONDS:.0f} s:"
+                        " wait for it, or cancel it, and try again."
+                    )
+                await anyio.sleep(QUIET_PAUSE)
+            yield
+        finally:
+            self._worker.take_only(None)
 
     async def _close(self, seconds: float) -> None:
         """Give back what runs; a plain method that does not report progress may take until its end, but not for ever."""

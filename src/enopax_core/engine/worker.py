@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -65,6 +65,7 @@ class Worker:
         self._executor, self._effects, self._metrics = executor, effects, metrics
         self._journal = LedgerJournal(ledger, vault)
         self._closing = False
+        self._only: frozenset[str] | None = None
 
     async def run_one(self, operation_id: str) -> None:
         """One attempt of an operation, if it is its turn; silent otherwise."""
@@ -78,6 +79,15 @@ class Worker:
                 await self._attempt(claimed)
         except Exception:  # the ledger failed (a full disk): the sweep delivers it again, other operations go on
             log.exception("The operation %s could not be run now.", operation_id)
+
+    def take_only(self, types: frozenset[str] | None) -> None:
+        """Begin nothing but operations of these types from now on; None: anything."""
+        self._only = types
+
+    async def running_others(self, types: frozenset[str]) -> Sequence[OperationRecord]:
+        """What is running of other types. Asked in the writer's line: a claim that was on its way is seen."""
+        running = await self._ledger.write(operations.running, durable=False)
+        return [record for record in running if record.type not in types]
 
     def close(self) -> None:
         """Stop taking operations and give back those that can be interrupted."""
@@ -136,6 +146,10 @@ class Worker:
 
     def _claim(self, operation_id: str, transaction: Transaction) -> Claimed | datetime | None:
         """The claim; or when to come again; or None: not its turn."""
+        if self._only is not None:
+            waiting = operations.get(transaction, operation_id)
+            if waiting is None or waiting.type not in self._only:
+                return None  # the sweep delivers it again
         claimed = operations.claim(transaction, operation_id, owner=self.owner, lease_until=transaction.now + LEASE)
         if claimed is None:
             waiting = operations.get(transaction, operation_id)

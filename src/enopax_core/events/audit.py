@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from enopax_core.records.audit import Anchor, AuditEntry
 
@@ -28,6 +29,16 @@ class Verification:
     entries: int = 0
     unchained: int = 0  # from before there was a chain: nothing protects them
     breaks: list[Break] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """What came of it, for programs."""
+        return {
+            "intact": not self.breaks,
+            "entries": self.entries,
+            "unchained": self.unchained,
+            "anchor": str(self.head) if self.head is not None and self.head.hash else "",
+            "breaks": [{"position": one.position, "message": one.message} for one in self.breaks],
+        }
 
     def take(self, page: Sequence[AuditEntry]) -> None:
         """The following entries."""

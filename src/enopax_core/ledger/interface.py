@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from enopax_core.records.event import Event
@@ -53,6 +54,12 @@ class Ledger(Protocol):
 
     async def read(self, function: Callable[[Transaction], T]) -> T:
         """Run a function on a consistent snapshot; it must not change anything."""
+
+    async def copy(self, target: Path) -> None:
+        """Write the whole database, as of one moment, into a new file, while others go on writing.
+
+        Raises StartupError where this ledger is backed up by other means.
+        """
 
     def listen(self, listener: Callable[[Sequence[Event]], None]) -> None:
         """Call a plain function in the event loop with the events of every durable transaction, in commit order."""

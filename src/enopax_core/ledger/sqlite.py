@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from enopax_core.clock import Clock, utc_now
 from enopax_core.errors import NotOpen, StartupError, Unavailable
+from enopax_core.ledger.copying import copy_database
 from enopax_core.ledger.interface import Row, Tables, Transaction, UniqueViolation
 from enopax_core.ledger.migrations import migrate
 from enopax_core.ledger.queries import CORE, load_queries
@@ -112,6 +113,10 @@ class SqliteLedger:
         if self._loop is None:
             raise NotOpen
         return await self._loop.run_in_executor(self._readers, partial(self._read, function))
+
+    async def copy(self, target: Path) -> None:
+        """See Ledger."""
+        await asyncio.to_thread(copy_database, self.path, target)
 
     # ── In the threads ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -83,3 +84,16 @@ class ExampleProvider(Provider[ExampleConfig]):
 def enopax_providers(host: Host) -> Iterable[Provider[Any]]:
     """Announce the provider; the data directory lends it a place."""
     return [ExampleProvider(host.data_dir / "example")]
+
+
+@hookimpl
+def enopax_backup(host: Host, folder: Path) -> None:
+    """Put what lies outside the ledger into the backup."""
+    for file in (host.data_dir / "example").glob("*.txt"):
+        shutil.copy2(file, folder)
+
+
+@hookimpl
+def enopax_restore(host: Host, folder: Path) -> None:
+    """Take it back."""
+    folder.rename(host.data_dir / "example")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from enopax_core import Change, Event, Host, Presented, Principal, Provider, Route, Tables, Transaction, hookimpl
 from enopax_core.errors import Fault, Invalid
-from enopax_git import access
+from enopax_git import access, backup
 from enopax_git.access import ENDPOINT, TOKEN_PREFIX
 from enopax_git.fingerprints import fingerprint
-from enopax_git.service import GitService
+from enopax_git.service import DIRECTORY, GitService
 from enopax_git.settings import GitSettings
 
 enopax_settings = {"git": GitSettings}
@@ -85,6 +86,18 @@ def enopax_accept(change: Change, transaction: Transaction) -> None:
         if found is None:
             raise Invalid(faults=[Fault(f"/sshKeys/{number}", "This is not an OpenSSH public key.")])
         transaction.execute("git.add_key", fingerprint=found, resource=change.after.id)
+
+
+@hookimpl
+def enopax_backup(host: Host, folder: Path) -> None:
+    """Every repository, deleted ones included, and the SSH host key."""
+    backup.back_up(host.data_dir / DIRECTORY, folder)
+
+
+@hookimpl
+def enopax_restore(host: Host, folder: Path) -> None:
+    """The same in its place: clients go on with the host key they know."""
+    backup.restore(folder, host.data_dir / DIRECTORY)
 
 
 @hookimpl

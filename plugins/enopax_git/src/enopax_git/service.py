@@ -17,6 +17,7 @@ from enopax_git.sshd.frontend import SshFrontend
 from enopax_git.store import Store
 
 PREFIX = "/git"
+DIRECTORY = "git"  # in the data directory
 SSH_PORT = 22  # where the short form `git@host:path` works
 
 
@@ -26,7 +27,7 @@ class GitService:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._settings = host.settings("git", GitSettings)
-        root = host.data_dir / "git"
+        root = host.data_dir / DIRECTORY
         self._store, self._root, self._hooks = Store(root), root, root / "hooks"
         self.provider = GitProvider(self._store, self._settings.free_bytes, self.addresses, self._revoke)
         self._gate = Gate(host, self._store, {plan.id: plan.limits["bytes"] for plan in self.provider.plans})

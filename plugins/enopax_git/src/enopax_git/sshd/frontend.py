@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from enopax_core import Host, Presented, Principal
 from enopax_core.errors import EnopaxError, StartupError
 from enopax_git.access import Gate, Refused
+from enopax_git.backup import HOST_KEY
 from enopax_git.processes import Access, Service, command, environment
 from enopax_git.sshd.channel import Channel, Message
 
@@ -46,7 +47,7 @@ class SshFrontend:
 
     def __init__(self, host: Host, gate: Gate, *, root: Path, hooks: Path, address: tuple[str, int], finished: Finished) -> None:
         self._host, self._gate, self._hooks, self._finished = host, gate, hooks, finished
-        self._host_key = root / "ssh_host_ed25519_key"
+        self._host_key = root / HOST_KEY
         self._address = address
         self._sessions: dict[int, Session] = {}
         self._numbers = itertools.count(1)
