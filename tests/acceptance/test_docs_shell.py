@@ -1,7 +1,8 @@
 """The commands that the documentation shows, run line by line against a server started as the README says.
 
 In a page, a block marked `sh` is run; a block marked `text` right behind it is what it prints, `…` standing for anything.
-A page is one shell session. How-to guides begin with the commands of their index.
+A block with a `title` is a file of that name, written before. A page is one shell session; how-to guides begin with the
+commands of their index.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +19,13 @@ import pytest
 from tests.acceptance.serverkit import PATIENCE, eventually
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(?P<kind>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL)
 END = "── end of block ──"
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
     """The commands of each `sh` block of a page, and what the page says it prints (empty: nothing is said)."""
-    found = [(match[1], match[2]) for match in FENCE.finditer((ROOT / page).read_text("utf-8"))]
+    found = [(match["kind"], match["content"]) for match in FENCE.finditer((ROOT / page).read_text("utf-8"))]
     return [
         (commands, next((output for next_kind, output in found[number : number + 1] if next_kind == "text"), ""))
         for number, (kind, commands) in enumerate(found, 1)
@@ -31,8 +33,19 @@ def blocks(page: str) -> list[tuple[str, str]]:
     ]
 
 
+def files(page: str) -> dict[str, str]:
+    """Files that a page shows, by name."""
+    return {match["title"]: match["content"] for match in FENCE.finditer((ROOT / page).read_text("utf-8")) if match["title"]}
+
+
+def narrow(output: str) -> str:
+    """Columns two spaces apart, however wide a table is."""
+    return re.sub(" {2,}", "  ", output)
+
+
 def pattern(output: str) -> re.Pattern[str]:
     """The lines of a `text` block, one below the other; what stands between them in the real output does not matter."""
+    output = narrow(output)
     lines = [".*?".join(re.escape(part) for part in line.split("…")) for line in output.splitlines()]
     return re.compile(r"(?:.*\n)*?".join(rf"^.*?{line}.*\n" for line in lines if line), re.MULTILINE)
 
@@ -43,7 +56,7 @@ def run(shown: list[tuple[str, str]], folder: Path) -> list[str]:
     ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
-        env={**os.environ, "SSH_AUTH_SOCK": ""},
+        env={**os.environ, "SSH_AUTH_SOCK": "", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -101,6 +114,8 @@ PAGES = ["README.md", *(page for page in DOCS if blocks(page))]
 def test_the_commands_of_a_page_work_and_print_what_it_says(page: str, here: Path) -> None:
     needed = {command for command in ("curl", "git", "ssh", "python3") if not shutil.which(command)}
     assert not needed, f"these are missing: {needed}"
+    for name, content in files(page).items():
+        (here / name).write_text(content, "utf-8")
     shown = shown_by(page)
     for (commands, output), printed in zip(shown, run(shown, here), strict=True):
-        assert pattern(output).search(printed + "\n"), f"{commands}\nshould print\n{output}\nbut prints\n{printed}"
+        assert pattern(output).search(narrow(printed) + "\n"), f"{commands}\nshould print\n{output}\nbut prints\n{printed}"
