@@ -43,18 +43,18 @@ async def test_another_authority_does_not_verify_the_server(database: dict[str, 
         connect(database, sslmode="verify-full", sslrootcert=str(authority))
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        pytest.param({"sslmode": "disable"}, id="without-tls"),
-        pytest.param({"password": "guessed"}, id="wrong-password"),
-        pytest.param({"user": "postgres"}, id="superuser"),
-        pytest.param({"user": "enopax_replication", "replication": "true"}, id="replication"),
-        pytest.param({"user": "app_b"}, id="other-login"),
-        pytest.param({"dbname": "postgres"}, id="other-database"),
-        pytest.param({"dbname": "template1"}, id="template"),
-    ],
-)
+WRONG = [
+    pytest.param({"sslmode": "disable"}, id="without-tls"),
+    pytest.param({"password": "guessed"}, id="wrong-password"),
+    pytest.param({"user": "postgres"}, id="superuser"),
+    pytest.param({"user": "enopax_replication", "replication": "true"}, id="replication"),
+    pytest.param({"user": "app_b"}, id="other-login"),
+    pytest.param({"dbname": "postgres"}, id="other-database"),
+    pytest.param({"dbname": "template1"}, id="template"),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 async def test_nobody_else_gets_in(database: dict[str, Any], wrong: dict[str, str]) -> None:
     with pytest.raises(psycopg.OperationalError):
         connect(database, **wrong)
@@ -63,6 +63,41 @@ async def test_nobody_else_gets_in(database: dict[str, Any], wrong: dict[str, st
 async def test_the_access_url_holds_no_credentials(database: dict[str, Any]) -> None:
     assert database["access"] == database["connection"]["direct"]
     assert {"user", "password"}.isdisjoint(address(database))
+
+
+# ── The pooler ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def through_pooler(database: dict[str, Any], **more: Any) -> psycopg.Connection[Any]:
+    """A customer's connection through the pooler; this version of PgBouncer may not keep prepared statements."""
+    port = conninfo_to_dict(database["connection"]["pooler"])["port"]
+    return connect(database, port=port, prepare_threshold=None, **more)
+
+
+async def test_clients_share_connections_of_the_pooler(database: dict[str, Any]) -> None:
+    with through_pooler(database) as one, through_pooler(database) as other:
+        backends = {client.execute("SELECT pg_backend_pid()").fetchone() for client in (one, other, one)}
+    assert len(backends) == 1
+
+
+async def test_the_pooler_shows_a_certificate_that_the_given_authority_verifies(database: dict[str, Any], tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_text(database["credentials"]["ca"])
+    with through_pooler(database, sslmode="verify-full", sslrootcert=str(authority)) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("app_owner",)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_nobody_else_gets_in_through_the_pooler(database: dict[str, Any], wrong: dict[str, str]) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        through_pooler(database, **wrong)
+
+
+async def test_a_refused_login_keeps_nobody_else_out_of_the_pooler(database: dict[str, Any]) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        through_pooler(database, password="guessed")
+    with through_pooler(database) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 # ── What a customer may do ───────────────────────────────────────────────────────────────────────────────────────────
@@ -144,11 +179,13 @@ async def test_no_statement_reaches_the_log(site: Site, database: dict[str, Any]
 async def test_credentials_rotate_without_a_failed_login(site: Site) -> None:
     made = await site.make("rotated")
     current, ended, logins = made["credentials"]["url"], threading.Event(), 0
+    pooler = conninfo_to_dict(made["connection"]["pooler"])["port"]
 
     def keep_logging_in() -> int:
         count = 0
         while not ended.is_set():
             psycopg.connect(current, connect_timeout=10).close()
+            psycopg.connect(current, port=pooler, connect_timeout=10).close()
             count += 1
         return count
 

@@ -70,12 +70,19 @@ def test_administration_always_finds_the_server_on_this_machine() -> None:
 def test_no_line_lets_anybody_in_without_tls_or_with_a_weaker_method_than_scram() -> None:
     for line in hba.lines("app", ("app_a", "app_b"), ["0.0.0.0/0", "::/0"]).splitlines():
         kind, *_, method = line.split()
-        assert (kind, method in ("cert", "scram-sha-256")) == ("hostssl", True)
+        if kind != "local":  # within this machine: the pooler
+            assert (kind, method in ("cert", "scram-sha-256")) == ("hostssl", True)
 
 
 def test_only_this_machine_may_try_to_be_the_administration() -> None:
     found = [line.split() for line in hba.lines("app", ("app_a",), ["0.0.0.0/0"]).splitlines()]
     assert {parts[3] for parts in found if parts[2] in (hba.ADMIN, hba.REPLICATION, "all")} == set(hba.LOOPBACK)
+
+
+def test_only_the_servers_account_may_be_the_pooler() -> None:
+    (line,) = [line for line in hba.lines("app", ("app_a",), ["0.0.0.0/0"]).splitlines() if hba.POOLER in line]
+    assert line == "local app enopax_pooler peer map=enopax_pooler"
+    assert hba.identities("enopax") == 'enopax_pooler "enopax" enopax_pooler\n'
 
 
 # ── Certificates ─────────────────────────────────────────────────────────────────────────────────────────────────────

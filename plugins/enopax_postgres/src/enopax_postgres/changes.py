@@ -23,12 +23,14 @@ class Changes:
         self._databases.configure(instance)
         self._databases.reload(instance)
         self._databases.extend(instance)
+        self._databases.pool(instance)
         return self._databases.waiting(instance)
 
     def restart(self, operation: Operation, instance: Instance) -> None:
         """Restart a server; connections end."""
         self._databases.stop(instance.id)
         self._databases.start(operation, instance)
+        self._databases.pool(instance)
 
     def upkeep(self, operation: Operation, instance: Instance, now: datetime) -> None:
         """Renew the certificate in time; restart in the maintenance window where something waits for it."""

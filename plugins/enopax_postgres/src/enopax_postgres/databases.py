@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from enopax_core.provider import LogLine, Operation, Outcome, PermanentError, Resource, TemporaryError
-from enopax_postgres import roles, services, sessions
+from enopax_postgres import pooler, roles, services, sessions
 from enopax_postgres.addresses import Address
 from enopax_postgres.administration import Administrator
 from enopax_postgres.authority import Authority
@@ -28,7 +28,8 @@ from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.layout import Layout
 from enopax_postgres.machine import Machine
 from enopax_postgres.plans import size_of
-from enopax_postgres.services import SERVER
+from enopax_postgres.pooler import PgBouncer
+from enopax_postgres.services import POOLER, SERVER
 from enopax_postgres.templates import Templates
 
 START_SECONDS = 60.0
@@ -48,13 +49,14 @@ class Databases:
         administrator: Administrator,
         templates: Templates,
         address: Address,
+        pgbouncer: PgBouncer | None,
         rotation_grace: timedelta,
     ) -> None:
         """`backups` holds a directory for the backups of each database."""
         self._machine, self._backups, self._templates = machine, backups, templates
         self._installations, self._authority, self._address = installations, authority, address
-        self._administrator, self._rotation_grace = administrator, rotation_grace
-        self._files = Files(authority, address, machine)
+        self._administrator, self._pgbouncer, self._rotation_grace = administrator, pgbouncer, rotation_grace
+        self._files = Files(authority, address, machine, pgbouncer)
 
     # ── Finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,6 +90,7 @@ class Databases:
             layout=self.layout(resource.id),
             installation=self._installations.get(version),
             port=self.port(resource.id),
+            pooler_port=None if self._pgbouncer is None else self._machine.port(resource.id, "pooler"),
             size=size_of(resource.plan),
             config=resource.config,
         )
@@ -146,6 +149,16 @@ class Databases:
             roles.ensure_database(connection, instance.config.database)
             roles.set_password(connection, username, password)
         self.extend(instance)
+        self.pool(instance)
+
+    def pool(self, instance: Instance) -> None:
+        """Have the pooler in front run, and read its files again."""
+        if self._pgbouncer is None or instance.pooler_port is None:
+            return
+        with self.administration(instance, instance.config.database) as connection:
+            pooler.ensure_lookup(connection, roles.LOGINS)
+        self._machine.ensure(services.pooler(instance, self._address, self._pgbouncer, instance.pooler_port))
+        self._machine.signal(instance.id + POOLER, "HUP")
 
     def extend(self, instance: Instance) -> None:
         """Create the extensions that are asked for."""
@@ -164,7 +177,9 @@ class Databases:
     def outcome(self, instance: Instance, username: str | None = None, password: str | None = None) -> Outcome:
         """What a resource says of its database; credentials only where they are new."""
         database, address = instance.config.database, self._address
-        url = address.url(instance.port, database)
+        connection = {"direct": address.url(instance.port, database)}
+        if instance.pooler_port is not None:
+            connection["pooler"] = address.url(instance.pooler_port, database)
         credentials = None
         if username is not None and password is not None:
             credentials = {
@@ -174,7 +189,7 @@ class Databases:
                 "url": address.full_url(instance.port, database, username, password),
                 "ca": self._authority.certificate(real_time()).decode(),
             }
-        return Outcome(access=url, connection={"direct": url}, credentials=credentials, state=instance.state)
+        return Outcome(access=connection["direct"], connection=connection, credentials=credentials, state=instance.state)
 
     # ── Connections ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,15 +206,17 @@ class Databases:
             return False
 
     def try_login(self, instance: Instance, username: str, password: str) -> None:
-        """Log in as a customer would, with `verify-full`. Raises TemporaryError."""
-        sessions.login(
-            host=self._address.public,
-            port=instance.port,
-            database=instance.config.database,
-            username=username,
-            password=password,
-            authority=instance.layout.conf / "authority.crt",
-        )
+        """Log in as a customer would, with `verify-full`, at every address. Raises TemporaryError naming one that fails."""
+        for port in (instance.port, instance.pooler_port):
+            if port is not None:
+                sessions.login(
+                    host=self._address.public,
+                    port=port,
+                    database=instance.config.database,
+                    username=username,
+                    password=password,
+                    authority=instance.layout.conf / "authority.crt",
+                )
 
     def reload(self, instance: Instance) -> None:
         """Let a server that runs read its files again."""
@@ -223,11 +240,13 @@ class Databases:
     # ── Ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stop(self, id: str) -> None:
-        """Take a server out of service; its data stays."""
+        """Take a server and its pooler out of service; the data stays."""
+        self._machine.stop(id + POOLER)
         self._machine.stop(id + SERVER)
 
     def purge(self, id: str) -> None:
         """Free what a database takes, backups included."""
+        self._machine.remove(id + POOLER)
         self._machine.remove(id + SERVER)
         shutil.rmtree(self._backups / id, ignore_errors=True)
         self._machine.release(id)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from enopax_postgres import cluster, hba, serverfiles
+from enopax_postgres import cluster, hba, pooler, serverfiles
 from enopax_postgres.addresses import Address
 from enopax_postgres.authority import Authority, is_due
 from enopax_postgres.backups.gap import GAP
 from enopax_postgres.instance import Instance
 from enopax_postgres.machine import Machine
 from enopax_postgres.parameters import parameters
+from enopax_postgres.pooler import PgBouncer
 from enopax_postgres.roles import LOGINS
 
 
 class Files:
     """Brings the files of an instance up to date. Repeatable: what is right already stays."""
 
-    def __init__(self, authority: Authority, address: Address, machine: Machine) -> None:
-        self._authority, self._address, self._machine = authority, address, machine
+    def __init__(self, authority: Authority, address: Address, machine: Machine, pgbouncer: PgBouncer | None) -> None:
+        self._authority, self._address, self._machine, self._pgbouncer = authority, address, machine, pgbouncer
 
     def directories(self, instance: Instance) -> None:
         """Home and backups of an instance."""
@@ -32,7 +33,7 @@ class Files:
         conf, layout = instance.layout.conf, instance.layout
         values = {
             **parameters(instance.size, instance.installation.major),
-            **serverfiles.placement(conf, instance.port, self._address.listens, instance.id),
+            **serverfiles.placement(conf, instance.port, self._address.listens, instance.id, instance.socket),
             **(more or {}),
         }
         access = hba.lines(instance.config.database, LOGINS, instance.config.allowed_networks)
@@ -42,8 +43,12 @@ class Files:
         write = self._machine.write
         write(conf / "archive-wal", script)
         write(conf / "pg_hba.conf", access.encode())
-        write(conf / "pg_ident.conf", b"")
+        write(conf / "pg_ident.conf", hba.identities(self._machine.user).encode())
         write(conf / "postgresql.conf", serverfiles.settings(values))
+        if self._pgbouncer is not None and instance.pooler_port is not None:
+            pooled = pooler.settings(self._pgbouncer, instance, self._address.listens)
+            write(conf / "pgbouncer_hba.conf", pooler.access(instance, LOGINS))
+            write(conf / "pgbouncer.ini", pooled)
 
     def certificates(self, instance: Instance, now: datetime) -> bool:
         """Issue what is missing or ends soon; whether anything is new (the server must read it again)."""

@@ -21,6 +21,7 @@ class Instance:
     layout: Layout
     installation: Installation
     port: int
+    pooler_port: int | None  # None: there is no PgBouncer on this machine
     size: Size
     config: DatabaseConfig
 
@@ -28,6 +29,11 @@ class Instance:
     def state(self) -> Json:
         """What the resource must remember: everything else follows from the installation and the configuration."""
         return {"major": self.installation.major, "port": self.port}
+
+    @property
+    def socket(self) -> str:
+        """Unix socket for the pooler, in Linux's abstract namespace: the path of a file could be longer than a socket's may."""
+        return f"@enopax-{self.id}"
 
     @property
     def replication(self) -> Identity:

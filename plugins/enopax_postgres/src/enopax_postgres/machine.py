@@ -30,6 +30,11 @@ class Machine:
     def __init__(self, host: Host) -> None:
         self._host = host
 
+    @property
+    def user(self) -> str:
+        """Name of the user that servers run as."""
+        return self._host.runtime.user
+
     # ── Programs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self, installation: Installation, name: str, *arguments: str, beat: Beat | None = None) -> str:
@@ -78,6 +83,10 @@ class Machine:
     def ensure(self, service: Service) -> None:
         """Have a server run as described. Raises ServiceFailed."""
         anyio.from_thread.run(self._host.runtime.ensure, service)
+
+    def signal(self, service: str, signal: str) -> None:
+        """Send a signal to a server's main process. Raises NotFound when it does not run."""
+        anyio.from_thread.run(self._host.runtime.signal, service, signal)
 
     def stop(self, service: str) -> None:
         """End a server and keep it ended; its files stay."""

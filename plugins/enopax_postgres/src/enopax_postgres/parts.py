@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from enopax_postgres.databases import Databases
 from enopax_postgres.installations import Installations
 from enopax_postgres.looks import Looks
 from enopax_postgres.machine import Machine
+from enopax_postgres.pooler import find
 from enopax_postgres.recovery import Recovery
 from enopax_postgres.settings import PostgresSettings
 from enopax_postgres.templates import Templates
@@ -50,6 +52,7 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         administrator=administrator,
         templates=Templates(home / "templates", machine),
         address=Address(listen=settings.host, public=settings.public_host or settings.host),
+        pgbouncer=find(os.environ.get("PATH", "")),
         rotation_grace=timedelta(seconds=settings.rotation_grace),
     )
     backups = BackupKeeping(machine, administrator)

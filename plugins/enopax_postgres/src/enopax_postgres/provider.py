@@ -78,6 +78,7 @@ class PostgresProvider(Provider[DatabaseConfig]):
         if not instance.layout.data.exists():
             raise PermanentError("Nothing is left of this database.")
         parts.databases.start(operation, instance)
+        parts.databases.pool(instance)
         return parts.databases.outcome(instance)
 
     def rotate(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
@@ -104,7 +105,9 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     def resume(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
         parts = self._parts()
-        parts.databases.start(operation, parts.databases.find(resource))
+        instance = parts.databases.find(resource)
+        parts.databases.start(operation, instance)
+        parts.databases.pool(instance)
 
     # ── Looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -47,13 +47,13 @@ def settings(values: Mapping[str, str]) -> bytes:
     return "".join(f"{name} = {value}\n" for name, value in sorted(values.items())).encode()
 
 
-def placement(conf: Path, port: int, addresses: list[str], cluster: str) -> Mapping[str, str]:
+def placement(conf: Path, port: int, addresses: list[str], cluster: str, socket: str) -> Mapping[str, str]:
     """Parameters that say where a server listens and what it reads."""
     command = f"/bin/sh {shlex.quote(str(conf / 'archive-wal'))}".replace("%", "%%")
     return {
         "port": str(port),
         "listen_addresses": quoted(",".join(addresses)),
-        "unix_socket_directories": "''",  # paths of sockets are limited to 107 bytes, and administration uses TLS too
+        "unix_socket_directories": quoted(socket),
         "cluster_name": quoted(cluster),
         "hba_file": quoted(conf / "pg_hba.conf"),
         "ident_file": quoted(conf / "pg_ident.conf"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from enopax_core.runtime import Limits, Port, Probe, Service, Stop
 from enopax_postgres.addresses import Address
 from enopax_postgres.instance import Instance
+from enopax_postgres.machine import ENVIRONMENT
+from enopax_postgres.pooler import PgBouncer
 
 SERVER = ".postgres"
 """What the id of a server's service ends with; before it stands the resource's id."""
+POOLER = ".pgbouncer"
 SHUTDOWN_SECONDS = 60.0
 """A fast shutdown writes a checkpoint; killed before it is done, the next start replays the log instead."""
 
@@ -25,9 +28,22 @@ def server(instance: Instance, address: Address) -> Service:
             "-c",
             f"config_file={layout.conf / 'postgresql.conf'}",
         ],
-        environment={"LC_ALL": "C", "TZ": "UTC"},
+        environment=ENVIRONMENT,
         ports={"direct": Port(number=instance.port, host=address.probed)},
         readiness=Probe(port="direct"),
         limits=Limits(cpu=instance.size.cpus, memory=instance.size.memory),
         stop=Stop(signal="INT", seconds=SHUTDOWN_SECONDS),
+    )
+
+
+def pooler(instance: Instance, address: Address, found: PgBouncer, port: int) -> Service:
+    """PgBouncer in front of it."""
+    return Service(
+        id=instance.id + POOLER,
+        resource=instance.id,
+        command=[str(found.program), str(instance.layout.conf / "pgbouncer.ini")],
+        environment=ENVIRONMENT,
+        ports={"pooler": Port(number=port, host=address.probed)},
+        readiness=Probe(port="pooler"),
+        stop=Stop(signal=found.end, seconds=5),
     )
