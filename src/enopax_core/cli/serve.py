@@ -147,7 +147,7 @@ async def _serve(settings: Settings, sources: Sequence[Path]) -> bool:
             finally:
                 withdraw(settings.data_dir)
                 is_ours = False
-    return changed.is_set()
+    return changed.is_set() and not stop.hurry.is_set()  # asked for twice: somebody wants it to end
 
 
 def _greet(core: Core, url: str) -> None:
