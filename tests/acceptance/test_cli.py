@@ -187,6 +187,14 @@ def test_a_repository_is_cloned_and_its_secrets_printed(enopax: Terminal, person
     assert "enx_git_" not in (enopax.cwd / "keyless/.git/config").read_text()
 
 
+def test_what_a_provider_adds_is_called(enopax: Terminal) -> None:
+    enopax("provision", "git-repo", "site")
+    assert "Repack the repository" in enopax("call", "git-repo", "--help").stdout
+    assert enopax.json("call", "git-repo", "repack", "site") == {"freed": 0}
+    assert "There is no provider example that offers this" in enopax("call", "example", "repack", "site", status=2).stderr
+    enopax("call", "git-repo", "repack", "nothing", status=3)
+
+
 def test_a_deleted_resource_is_restored_by_its_name(enopax: Terminal) -> None:
     made = enopax.json("provision", "git-repo", "site")
     assert "can be restored until" in enopax("delete", "git-repo", "site", "--yes").stdout

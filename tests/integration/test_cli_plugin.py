@@ -153,4 +153,22 @@ def test_a_folder_without_a_plugin_says_what_to_write(tmp_path: Path) -> None:
 def test_installed_plugins_are_listed() -> None:
     status, said, _ = plugin("list", "--output", "json")
     assert status == 0
-    assert {"example", "git"} <= {found["name"] for found in json.loads(said)}
+    assert {("example", "used"), ("git", "used")} <= {(found["name"], found["state"]) for found in json.loads(said)}
+
+
+def test_a_plugin_that_cannot_be_used_or_is_off_is_listed_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "strange-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[enopax]\nstrange = nowhere\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("ENOPAX_DISABLED_PLUGINS", "git")
+    status, said, complained = plugin("list", "--output", "json", "--data-dir", tmp_path / "data")
+    found = {one["name"]: one for one in json.loads(said)}
+    assert (status, complained) == (0, "")
+    assert found["strange"]["state"] == "broken"
+    assert found["strange"]["problems"] == ["No module named 'nowhere'"]
+    assert (found["git"]["state"], found["git"]["providers"]) == ("off", [])
+    assert not (tmp_path / "data").exists()

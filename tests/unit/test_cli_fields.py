@@ -94,7 +94,7 @@ def test_text_that_is_no_json_is_refused_where_json_is_needed() -> None:
 def test_help_says_what_a_field_is_and_what_it_is_otherwise() -> None:
     helped = {option.opts[0]: option.help for option in options_of(SCHEMA)}
     assert helped["--max-size"] == "How large. [required]"
-    assert helped["--colour"] == 'Of what. ["red"]'
+    assert helped["--colour"] == "Of what. [red]"
     assert helped["--shape"] == "How it looks."
     assert {option.opts[0]: option.help for option in options_of(SCHEMA, defaults=False)}["--colour"] == "Of what."
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from enopax_core import client, errors
 from enopax_core.api.problems import problem
-from enopax_core.client import AsyncClient, Client, Key, Patience, Resource, operations, providers, resources
+from enopax_core.client import AsyncClient, Called, Client, Key, Patience, Resource, operations, providers, resources
 from enopax_core.client.failure import failure, retry_after
 from enopax_core.errors import EnopaxError, Fault, Malformed, Refused, TooManyRequests, Unavailable
 
@@ -137,10 +137,12 @@ async def test_no_name_reaches_another_address(id: str) -> None:
 
 
 async def test_a_custom_endpoint_is_reached_with_its_method_and_body() -> None:
-    app = Scripted(JSONResponse({"freed": 3}))
+    app = Scripted(JSONResponse({"success": True, "freed": 3}), JSONResponse({"operation": "op"}, 202))
+    ask = resources.custom("box", "box-1", "POST", ["shelves", "a/b"], {"deep": True})
     async with AsyncClient(URL, app=app) as asking:
-        assert await asking.send(resources.custom("box", "box-1", "POST", "/shelves/repack", {"deep": True})) == {"freed": 3}
-    assert (app.asked[0].method, app.asked[0].url.path) == ("POST", "/v1/box/box-1/shelves/repack")
+        assert await asking.send(ask) == Called(body={"freed": 3})
+        assert await asking.send(ask) == Called(operation="op")
+    assert (app.asked[0].method, app.asked[0].scope["raw_path"]) == ("POST", b"/v1/box/box-1/shelves/a%2Fb")
 
 
 @pytest.mark.parametrize("url", ["", "enopax.test", "ftp://enopax.test", "http://", "file:///etc/passwd"])

@@ -34,7 +34,10 @@ def options(command: click.Command) -> set[str]:
     context = click.Context(command)
     found = {option for parameter in command.get_params(context) for option in parameter.opts if option.startswith("--")}
     if isinstance(command, ByProvider):
-        nothing = client.Provider.model_validate({"name": "n", "endpoint": "e", "schemas": {"provision": {}, "update": {}}})
+        custom = {"path": "/x", "method": "POST", "name": "x", "schema": {"type": "object"}}
+        nothing = client.Provider.model_validate(
+            {"name": "n", "endpoint": "e", "schema": {"provision": {}, "update": {}}, "customEndpoints": [custom]}
+        )
         below = [command.make(nothing)]
     elif isinstance(command, click.Group):
         below = [command.get_command(context, name) for name in command.list_commands(context)]

@@ -25,6 +25,7 @@ OWN: Mapping[str, tuple[str, str]] = {
     "restore": ("enopax_core.cli.change:restore", "Bring a deleted resource back."),
     "credentials": ("enopax_core.cli.change:credentials", "Print a resource's secrets."),
     "connect": ("enopax_core.cli.change:connect", "Start the right client."),
+    "call": ("enopax_core.cli.call:call", "Use what a provider adds, such as repack or restart."),
     "operations": ("enopax_core.cli.operations:group", "List, watch, cancel and retry operations."),
     "events": ("enopax_core.cli.operations:events", "Follow a project."),
     "keys": ("enopax_core.cli.keys:group", "Make, list, rotate and revoke API keys."),

@@ -16,7 +16,7 @@ from enopax_core.errors import Fault, Invalid
 
 SHARED = frozenset({"name", "organisationName", "projectName", "userId", "sshKeys", "plan"})  # of every request
 TAKEN = frozenset(  # options of the commands themselves
-    {"profile", "data-dir", "org", "project", "output", "plan", "name", "ssh-key", "from", "dry-run", "no-wait", "yes", "help"}
+    {"profile", "data-dir", "org", "project", "output", "ssh-key", "from", "dry-run", "no-wait", "yes", "help"}
 )
 TYPES: Mapping[str, click.ParamType[Any]] = {"integer": click.INT, "number": click.FLOAT, "string": click.STRING}
 PUBLIC_KEYS = ("ssh-", "ecdsa-", "sk-")  # how a line with a public key begins
@@ -91,30 +91,30 @@ class Field:
         elif self.required:
             note = "[required]"
         else:
-            note = f"[{json.dumps(default, ensure_ascii=False)}]" if default not in (None, "") else ""
+            note = f"[{_shown(default)}]" if default not in (None, "", [], {}) else ""
         return f"{self.schema.get('description') or self.schema.get('title') or ''} {note}".strip()
 
 
-def fields_of(schema: Mapping[str, Any]) -> list[Field]:
-    """The fields of the provider's own, in the order of the schema."""
+def fields_of(schema: Mapping[str, Any], shared: frozenset[str] = SHARED) -> list[Field]:
+    """The fields of the provider's own, in the order of the schema. `shared`: those that are not."""
     required = schema.get("required", ())
     return [
         Field(name=name, schema=_resolved(schema, field), required=name in required)
         for name, field in schema.get("properties", {}).items()
-        if name not in SHARED
+        if name not in shared
     ]
 
 
-def options_of(schema: Mapping[str, Any], *, defaults: bool = True) -> list[click.Option]:
+def options_of(schema: Mapping[str, Any], *, defaults: bool = True, shared: frozenset[str] = SHARED) -> list[click.Option]:
     """An option for each field. `defaults`: whether what is not given takes its default (an update leaves it as it is)."""
-    return [field.option(defaults=defaults) for field in fields_of(schema)]
+    return [field.option(defaults=defaults) for field in fields_of(schema, shared)]
 
 
-def body_of(schema: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def body_of(schema: Mapping[str, Any], given: Mapping[str, Any], *, shared: frozenset[str] = SHARED) -> dict[str, Any]:
     """The fields that were given, as the schema names and types them. Raises Invalid for text that is no JSON."""
     return {
         field.name: field.value(given[field.parameter])
-        for field in fields_of(schema)
+        for field in fields_of(schema, shared)
         if given.get(field.parameter) not in (None, ())
     }
 
@@ -134,6 +134,13 @@ def keys_of(given: tuple[str, ...]) -> list[str]:
             raise Invalid(f"--ssh-key takes an OpenSSH public key or a file of them, and not {one}: {hint}.")
         found += keys
     return found
+
+
+def _shown(default: Any) -> str:
+    """A default as one would type it."""
+    if isinstance(default, list):
+        return ", ".join(_shown(one) for one in default)
+    return default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
 
 
 def _resolved(schema: Mapping[str, Any], field: Mapping[str, Any]) -> Mapping[str, Any]:

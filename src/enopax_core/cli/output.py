@@ -150,6 +150,8 @@ def changed(change: Change) -> str:
 
 def cell(value: Any) -> str:
     """One value, for people."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
     return "" if value is None else value if isinstance(value, str) else _json(value)
 
 

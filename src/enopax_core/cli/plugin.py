@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import indent
@@ -75,19 +74,14 @@ def check(target: str, config: str | None, changed: str | None, output: str) -> 
 
 
 @group.command("list")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="The installation whose settings are meant. [data]")
 @output
-def list_(output: str) -> None:
-    """List the installed plugins."""
-    rows = [
-        {
-            "name": entry.name,
-            "module": entry.value,
-            "distribution": entry.dist.name if entry.dist else None,
-            "version": entry.dist.version if entry.dist else None,
-        }
-        for entry in sorted(entry_points(group="enopax"), key=lambda entry: entry.name)
-    ]
-    Output(json=output == "json").rows(rows, ("name", "distribution", "version", "module"))
+def list_(data_dir: Path | None, output: str) -> None:
+    """List the installed plugins: what they offer, which are switched off, and what is wrong with those that cannot be used."""
+    from enopax_core.cli.installed import installed
+
+    rows = installed(data_dir)
+    Output(json=output == "json").rows(rows, ("name", "distribution", "version", "state", "providers", "problems"))
 
 
 def _run(target: str, given: list[str]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,10 @@ from enopax_core.client.ask import Ask
 from enopax_core.client.clients import AsyncClient, Client
 from enopax_core.client.exchange import Patience
 from enopax_core.client.values import (
+    Called,
     Change,
+    CustomEndpoint,
+    Deletion,
     Entry,
     Event,
     Key,
@@ -30,13 +33,18 @@ from enopax_core.client.values import (
     Progress,
     Provider,
     Resource,
+    Secrets,
+    Token,
 )
 
 __all__ = [
     "Ask",
     "AsyncClient",
+    "Called",
     "Change",
     "Client",
+    "CustomEndpoint",
+    "Deletion",
     "Entry",
     "Event",
     "Key",
@@ -50,6 +58,8 @@ __all__ = [
     "Progress",
     "Provider",
     "Resource",
+    "Secrets",
+    "Token",
     "audit",
     "keys",
     "operations",

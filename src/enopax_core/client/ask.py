@@ -18,6 +18,7 @@ V = TypeVar("V", bound=Value)
 class Reply:
     """A successful answer."""
 
+    status: int
     body: Any = field(repr=False)
     headers: Mapping[str, str]
 

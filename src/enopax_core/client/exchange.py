@@ -152,6 +152,6 @@ def _read(ask: Ask[T], response: httpx2.Response) -> T:
     """Raises EnopaxError where what answers is no server of ours."""
     try:
         body = response.json() if response.content else {}
-        return ask.read(Reply(body=body, headers=response.headers))
+        return ask.read(Reply(status=response.status_code, body=body, headers=response.headers))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EnopaxError(f"{response.url} did not answer as an Enopax server does.") from error

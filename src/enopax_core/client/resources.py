@@ -7,6 +7,7 @@ from typing import Any
 
 from enopax_core.client.ask import Ask, Reply, each, of, page_of, path, present, within
 from enopax_core.client.values import (
+    Called,
     Change,
     Deletion,
     LogLine,
@@ -20,6 +21,7 @@ from enopax_core.client.values import (
 )
 
 DRY = {"dry_run": "true"}
+ACCEPTED = 202  # and not done yet
 
 
 def provision(endpoint: str, body: Mapping[str, Any], *, wait: int | None = None) -> Ask[Resource]:
@@ -102,11 +104,16 @@ def token(endpoint: str, id: str) -> Ask[Token]:
 
 
 def custom(
-    endpoint: str, id: str, method: str, below: str, body: Any = None, *, wait: int | None = None
-) -> Ask[Mapping[str, Any]]:
-    """A custom endpoint of the provider; `below` is its path, such as `/repack`. The answer's JSON as it is."""
-    where = path(endpoint, id, *below.strip("/").split("/"))
-    return Ask(method=method, path=where, body=body, headers=_headers(wait), read=lambda reply: reply.body)
+    endpoint: str, id: str, method: str, segments: Sequence[str], body: Any = None, *, wait: int | None = None
+) -> Ask[Called]:
+    """A custom endpoint of the provider; `segments`: its path below the resource, such as `["repack"]`."""
+
+    def read(reply: Reply) -> Called:
+        if reply.status == ACCEPTED:
+            return Called(operation=reply.body["operation"])
+        return Called(body={name: value for name, value in reply.body.items() if name not in ("success", "operation")})
+
+    return Ask(method=method, path=path(endpoint, id, *segments), body=body, headers=_headers(wait), read=read)
 
 
 def _headers(wait: int | None, etag: str | None = None) -> Mapping[str, str]:

@@ -144,6 +144,15 @@ class Token(Value):
     expires_at: datetime
 
 
+class Called(Value):
+    """What a custom endpoint answered."""
+
+    body: Any = Field(default=None, repr=False)
+    """Its result, where it is done."""
+    operation: str | None = None
+    """The operation that is still at it; None: done."""
+
+
 class Action(Value):
     """One thing that provisioning would do."""
 

@@ -1,0 +1,54 @@
+"""`enopax call`: the custom endpoints that a provider adds, with options drawn from their schemas."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from enopax_core.cli.by_provider import ByProvider, left_on
+from enopax_core.cli.fields import body_of, options_of
+from enopax_core.cli.session import Session, connected
+from enopax_core.cli.source import SOURCE, read
+from enopax_core.client import CustomEndpoint, Provider, resources
+
+WAIT_SECONDS = 60  # the longest that the API allows; its answer alone holds the result
+PLACEHOLDER = re.compile(r"\{(\w+)[^}]*\}")
+
+
+def _of_provider(provider: Provider) -> click.Command | None:
+    if not provider.custom_endpoints:
+        return None
+    commands = [_command(provider.endpoint, custom) for custom in provider.custom_endpoints]
+    return click.Group(provider.endpoint, commands=commands, help=provider.description, subcommand_metavar="ACTION RESOURCE …")
+
+
+def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
+    placeholders = PLACEHOLDER.findall(custom.path)
+
+    @connected
+    def run(session: Session, *, resource: str, source: Any = None, **given: Any) -> None:
+        found = session.resource(endpoint, resource)
+        # each value fills one segment: a slash in it is part of the value
+        segments = [PLACEHOLDER.sub(lambda at: given[f"path_{at[1]}"], one) for one in custom.path.strip("/").split("/")]
+        body = {**(read(source) if source else {}), **body_of(custom.body, given, shared=frozenset())}
+        ask = resources.custom(endpoint, found.id, custom.method, segments, body if custom.body else None, wait=WAIT_SECONDS)
+        called = session.client.send(ask)
+        if called.operation is None:
+            session.output.fields(called.body)
+        else:
+            session.output.fields(session.output.follow(session.client, called.operation))
+
+    parameters: list[click.Parameter] = [click.Argument(["resource"])]
+    parameters += [click.Argument([f"path_{name}"], metavar=name.upper()) for name in placeholders]
+    if custom.body:
+        parameters += options_of(custom.body, shared=frozenset())
+        parameters += [
+            click.Option(["--from", "source"], type=SOURCE, help="A YAML or JSON file with fields; - is standard input.")
+        ]
+    name = custom.name.replace("_", "-")
+    return click.Command(name, callback=run, params=[*parameters, *left_on(run)], help=custom.description)
+
+
+call = ByProvider("call", _of_provider, help="Use what a provider adds: enopax call ENDPOINT ACTION RESOURCE.")
