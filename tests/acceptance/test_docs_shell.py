@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.serverkit import PATIENCE, eventually
+from tests.unit.pages import FENCE, write_files
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"^```(?P<kind>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL)
 END = "── end of block ──"
 
 
@@ -31,11 +31,6 @@ def blocks(page: str) -> list[tuple[str, str]]:
         for number, (kind, commands) in enumerate(found, 1)
         if kind == "sh"
     ]
-
-
-def files(page: str) -> dict[str, str]:
-    """Files that a page shows, by name."""
-    return {match["title"]: match["content"] for match in FENCE.finditer((ROOT / page).read_text("utf-8")) if match["title"]}
 
 
 def narrow(output: str) -> str:
@@ -114,8 +109,7 @@ PAGES = ["README.md", *(page for page in DOCS if blocks(page))]
 def test_the_commands_of_a_page_work_and_print_what_it_says(page: str, here: Path) -> None:
     needed = {command for command in ("curl", "git", "ssh", "python3") if not shutil.which(command)}
     assert not needed, f"these are missing: {needed}"
-    for name, content in files(page).items():
-        (here / name).write_text(content, "utf-8")
+    write_files(f"../{page}", here)
     shown = shown_by(page)
     for (commands, output), printed in zip(shown, run(shown, here), strict=True):
         assert pattern(output).search(narrow(printed) + "\n"), f"{commands}\nshould print\n{output}\nbut prints\n{printed}"

@@ -7,12 +7,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
+FENCE = re.compile(r"^```(?P<kind>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL)
 CELLS = re.compile(r"(?<!\\)\|")
 
 
 def text(page: str) -> str:
     """A whole page."""
     return (DOCS / page).read_text("utf-8")
+
+
+def write_files(page: str, folder: Path) -> None:
+    """Write the blocks of a page that have a title, each as a file of that name."""
+    for match in FENCE.finditer(text(page)):
+        if match["title"]:
+            path = folder / match["title"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(match["content"], "utf-8")
 
 
 def section(page: str, heading: str) -> str:
