@@ -194,6 +194,19 @@ COMPONENTS: Json = {
         anchor=TEXT,
         breaks=list_of(object_of("position message", position={"type": "integer"}, message=TEXT)),
     ),
+    "Findings": object_of(
+        "success findings",
+        success=TRUE,
+        findings=list_of(
+            object_of(
+                "check severity message remedy",
+                check=TEXT,
+                severity={"enum": ["ok", "warning", "error"]},
+                message=TEXT,
+                remedy=TEXT,
+            )
+        ),
+    ),
     "Providers": object_of("providers", providers=list_of({"type": "object"})),
     "Health": object_of("success status", success=TRUE, status=TEXT),
     "Ready": object_of("success status plugins", success=TRUE, status=TEXT, plugins=PLUGINS),

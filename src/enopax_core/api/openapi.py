@@ -29,6 +29,8 @@ ANSWERS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/v1/keys/{id}/rotate"): {"200": "Key"},
     ("GET", "/v1/audit"): {"200": "Audit"},
     ("GET", "/v1/admin/audit/verify"): {"200": "Verification"},
+    ("GET", "/v1/admin/doctor"): {"200": "Findings"},
+    ("POST", "/v1/admin/doctor"): {"200": "Findings"},
     ("GET", ""): {"200": "Resources"},
     ("POST", ""): {"200": "Preview", "201": "Provisioned", "202": "Accepted"},
     ("GET", "/{id}"): {"200": "Resource"},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from enopax_core.api import audit
+from enopax_core.api import audit, doctor
 from enopax_core.api.backups import backup
 from enopax_core.api.call import Call
 from enopax_core.api.events import EventHandlers
@@ -59,6 +59,8 @@ def api_routes(core: Core) -> Sequence[ApiRoute]:
         route("DELETE", "/v1/keys/{id}", keys.revoke, "keys", "Revoke an API key"),
         route("POST", "/v1/keys/{id}/rotate", keys.rotate, "keys", "Give an API key a new secret"),
         route("GET", "/v1/audit", audit.page, "audit", "Read a project's audit log"),
+        admin("GET", "/doctor", doctor.examine, "Examine the installation"),
+        admin("POST", "/doctor", doctor.mend, "Examine the installation and mend what is safe"),
         admin("POST", "/backup", backup, "Back up the installation"),
         admin("GET", "/audit", audit.export, "Export the whole audit log as JSON lines"),
         admin("GET", "/audit/verify", audit.verify, "Verify the audit log"),

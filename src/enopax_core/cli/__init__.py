@@ -35,6 +35,7 @@ OWN: Mapping[str, tuple[str, str]] = {
     "login": ("enopax_core.cli.login:command", "Sign in to a server elsewhere."),
     "plugin": ("enopax_core.cli.plugin:group", "Write plugins, prove them, see which are installed."),
     "backup": ("enopax_core.cli.backup:backup", "Back up the whole installation."),
+    "doctor": ("enopax_core.cli.doctor:command", "Examine the installation, and mend what is safe."),
     "restore-backup": ("enopax_core.cli.backup:restore", "Restore a backup onto an empty directory."),
     "rotate-secrets": ("enopax_core.cli.rotate_secrets:command", "Seal every stored secret under a new key."),
     "completion": ("enopax_core.cli.completion:command", "Print the completion script of a shell."),

@@ -12,6 +12,7 @@ from enopax_core.core.audit import Audit
 from enopax_core.core.backups import Backups
 from enopax_core.core.credentials import Credentials
 from enopax_core.core.endpoints import Endpoints
+from enopax_core.core.examining import Examination
 from enopax_core.core.keys import Keys
 from enopax_core.core.operations import Operations
 from enopax_core.core.places import Places
@@ -44,6 +45,7 @@ class UseCases:
     streams: Streams
     audit: Audit
     backups: Backups
+    examination: Examination
 
 
 def compose(
@@ -119,6 +121,7 @@ def compose(
         keys=Keys(host=host, ledger=ledger, governors=governors, places=places, clock=clock),
         streams=Streams(ledger=ledger, feed=feed, operations=operations, places=places),
         audit=Audit(ledger=ledger, governors=governors, places=places),
+        examination=Examination(data_dir=data_dir, ledger=ledger, registry=registry, governors=governors, clock=clock),
         backups=Backups(
             data_dir=data_dir,
             ledger=ledger,

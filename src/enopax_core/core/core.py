@@ -19,7 +19,9 @@ from enopax_core.core.authentication import Authentication
 from enopax_core.core.backups import LEDGER, Backup, Backups, at_rest, clear_staging
 from enopax_core.core.cases import UseCases, compose
 from enopax_core.core.credentials import Credentials
+from enopax_core.core.doctor import Finding
 from enopax_core.core.endpoints import Endpoints
+from enopax_core.core.examining import Examination, examine_at_rest
 from enopax_core.core.host import CoreHost
 from enopax_core.core.keys import Keys
 from enopax_core.core.lent import LentResources
@@ -239,6 +241,16 @@ class Core:
     def backups(self) -> Backups:
         """Backups of the open installation. Raises NotOpen."""
         return self._opened().backups
+
+    @property
+    def examination(self) -> Examination:
+        """What is wrong with the open installation. Raises NotOpen."""
+        return self._opened().examination
+
+    async def examine_at_rest(self, *, fix: bool = False) -> Sequence[Finding]:
+        """What is wrong with the installation while nobody has it open. Raises DataDirectoryInUse."""
+        tables = [builtin.TABLES, *self.governors.tables()]
+        return await examine_at_rest(self.settings.data_dir, self.registry, tables, self.clock, fix=fix)
 
     def backup_at_rest(self) -> contextlib.AbstractAsyncContextManager[Backup]:
         """Back up the installation while nobody has it open. Raises DataDirectoryInUse, Conflict, StartupError."""
