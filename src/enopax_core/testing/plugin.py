@@ -187,6 +187,8 @@ class PluginConformance(Asynchronous):
 
     async def test_a_preview_changes_nothing(self, bench: Bench) -> None:
         async def check(opened: Opened, hooks: Hooks, change: Change) -> None:
+            if hooks.has("enopax_event"):
+                await self._consumed(opened, hooks)  # what it stores of earlier changes is not the preview's
             before = await self._state(opened)
             answers = [await hooks.attempt("enopax_admit", change=replace(change, preview=True)) for _ in range(RUNS)]
             promise(
@@ -272,6 +274,8 @@ class PluginConformance(Asynchronous):
     async def _consumed(self, opened: Opened, hooks: Hooks) -> Sequence[Event]:
         """Wait until the plugin has had every event so far; all of them."""
         log = await opened.core.ledger.read(partial(events.everything, after=0, size=10_000))
+        if not log:
+            return log
         with anyio.move_on_after(self.patience):
             while True:
                 cursor = await opened.core.ledger.read(partial(events.cursor, consumer=hooks.name))
