@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -206,6 +209,65 @@ def test_a_deleted_resource_is_restored_by_its_name(enopax: Terminal) -> None:
 def test_a_server_that_was_killed_is_missed_with_the_command_that_starts_it(enopax: Terminal) -> None:
     enopax.server.kill()
     assert f"Start it with: enopax serve --data-dir {enopax.server.data_dir}" in enopax("list", status=7).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["pro"], ["providers", "provision"]),
+        (["show", "ex"], ["example"]),
+        (["provision", "ex"], ["example"]),
+        (["provision", "example", "--mes"], ["--message"]),
+        (["show", "example", "k"], ["kept"]),
+        (["update", "example", ""], ["kept"]),
+        (["show", "--data-dir", "/nowhere", "ex"], []),
+    ],
+)
+def test_a_shell_completes_commands_endpoints_options_and_names(
+    furnished: Terminal, words: list[str], offered: list[str]
+) -> None:
+    completing = {"_ENOPAX_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["enopax", *words]), "COMP_CWORD": str(len(words))}
+    said = subprocess.run(
+        [sys.executable, "-c", "from enopax_core.cli import main; main()"],
+        env={**furnished.environ, **completing},
+        cwd=furnished.cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert [line.removeprefix("plain,") for line in said.stdout.splitlines() if line] == offered
+
+
+def test_a_person_sees_a_bar(enopax: Terminal) -> None:
+    ours, theirs = pty.openpty()
+    command = [*ENOPAX, "provision", "example", "slow", "--delay", "0.4"]
+    environ = {**enopax.environ, "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(command, env=environ, cwd=enopax.cwd, stdout=subprocess.PIPE, stderr=theirs) as started:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # of a terminal that its last program has closed
+            while piece := os.read(ours, 4096):
+                seen += piece
+    os.close(ours)
+    assert started.returncode == 0
+    assert "━" in seen.decode()
+    assert "Pretending to provision" in seen.decode()
+
+
+def test_an_operation_goes_on_without_who_followed_it(enopax: Terminal) -> None:
+    command = [*ENOPAX, "provision", "example", "slow", "--delay", "30"]
+    with subprocess.Popen(command, env=enopax.environ, cwd=enopax.cwd, stderr=subprocess.PIPE, text=True) as following:
+        assert following.stderr is not None
+        while "allocate" not in following.stderr.readline():
+            assert following.poll() is None
+        following.send_signal(signal.SIGINT)
+        said = following.stderr.read()
+    assert following.returncode == 130
+    operation = said.split()[-1]
+    assert f"It goes on without you. Follow it with: enopax operations watch {operation}" in said
+    assert [row["state"] for row in enopax.json("operations", "list")] == ["running"]
+    enopax("operations", "cancel", operation)
 
 
 def test_a_project_is_followed_line_by_line(enopax: Terminal) -> None:

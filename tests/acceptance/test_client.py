@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from tests.acceptance.serverkit import Server
@@ -50,17 +51,18 @@ def test_errors_are_those_that_the_server_raised(server: Server) -> None:
         stranger.send(keys.page())
 
 
-def test_a_server_that_is_killed_loses_a_client_nothing(server: Server) -> None:
+@pytest.mark.parametrize("end", [Server.kill, Server.stop], ids=["killed", "stopped"])
+def test_a_server_that_goes_and_comes_back_loses_a_client_nothing(server: Server, end: Callable[[Server], object]) -> None:
     server.ports = (int(server.url.rpartition(":")[2]), server.ssh_port)  # it comes back to where it was
 
-    def kill_and_start() -> None:
-        server.kill()
+    def end_and_start() -> None:
+        end(server)
         server.start()
 
     with client_of(server) as client:
         begun = client.send(resources.provision("example", {"name": "slow", "delay": 2, **PLACE}, wait=0))
         assert begun.operation is not None
-        trouble = threading.Thread(target=kill_and_start)
+        trouble = threading.Thread(target=end_and_start)
         seen = []
         for event in client.follow(begun.operation):
             seen.append(event)
@@ -70,7 +72,7 @@ def test_a_server_that_is_killed_loses_a_client_nothing(server: Server) -> None:
         positions = [event.position for event in seen]
         assert positions == sorted(set(positions))
         assert (seen[-1].operation.state, client.wait(begun.operation).state) == ("succeeded", "succeeded")
-        server.kill()
+        end(server)
         again = threading.Thread(target=server.start)
         again.start()
         made = client.send(resources.provision("example", {"name": "while it was away", **PLACE}))

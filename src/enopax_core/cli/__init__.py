@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points, version
 
 import click
+from click.shell_completion import CompletionItem
 
 from enopax_core.cli.exits import status_of
 from enopax_core.errors import EnopaxError, StartupError
@@ -57,6 +58,14 @@ class Commands(click.Group):
         entry = _plugins().get(cmd_name)
         return None if entry is None else _loaded(entry)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Without importing a command."""
+        offered = [CompletionItem(name, help=self._summary(name)) for name in self.list_commands(ctx)]
+        return [
+            *(item for item in offered if item.value.startswith(incomplete)),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
@@ -69,9 +78,11 @@ class Commands(click.Group):
             raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, OWN[name][1] if name in OWN else _origin(_plugins()[name])) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, self._summary(name)) for name in self.list_commands(ctx)])
+
+    def _summary(self, name: str) -> str:
+        return OWN[name][1] if name in OWN else _origin(_plugins()[name])
 
 
 @click.command(cls=Commands)

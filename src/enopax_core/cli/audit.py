@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from enopax_core.cli.output import Output
+from enopax_core.cli.output import Output, plain
 from enopax_core.cli.session import Session, connected
 from enopax_core.client import audit
 from enopax_core.errors import Malformed
@@ -31,14 +31,8 @@ def group() -> None:
 def list_(session: Session, action: str | None, principal: str | None, resource: str | None, since: str | None) -> None:
     """Show who did what in a project."""
     organisation, project = session.place()
-    found: list[Mapping[str, Any]] = []
-    token: str | None = None
-    while True:
-        ask = audit.page(organisation, project, action=action, principal=principal, resource=resource, since=since, token=token)
-        entries, token = session.client.send(ask)
-        found += entries
-        if token is None:
-            break
+    wanted = {"action": action, "principal": principal, "resource": resource, "since": since}
+    found = session.everything(lambda token: audit.page(organisation, project, token=token, **wanted))
     session.output.rows(found, ("at", "principal", "action", "resource"))
 
 
@@ -51,7 +45,7 @@ def verify(session: Session, anchor: str | None) -> None:
     Keep the anchor that it prints elsewhere, and give it the next time: a log that was written anew as a whole, or cut off
     at its end together with its count, is found by that alone. Exits with 1 where something is broken.
     """
-    tell(session.output, session.client.send(audit.verify(anchor=anchor)))
+    tell(session.output, plain(session.client.send(audit.verify(anchor=anchor))))
 
 
 @group.command()

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import click
 
 from enopax_core.cli.clients import program_for
+from enopax_core.cli.complete import ENDPOINT, RESOURCE
 from enopax_core.cli.output import confirm
 from enopax_core.cli.session import Session, connected
 from enopax_core.client import resources
@@ -18,8 +19,8 @@ from enopax_core.errors import NotReady
 
 
 @click.command()
-@click.argument("endpoint")
-@click.argument("resource")
+@ENDPOINT
+@RESOURCE
 @click.option("--purge", is_flag=True, help="Free everything for good, also what is kept after deletion.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @connected
@@ -37,8 +38,8 @@ def delete(session: Session, endpoint: str, resource: str, purge: bool, yes: boo
 
 
 @click.command()
-@click.argument("endpoint")
-@click.argument("resource")
+@ENDPOINT
+@RESOURCE
 @connected
 def restore(session: Session, endpoint: str, resource: str) -> None:
     """Bring a deleted resource back; `enopax list --status deleted` shows which there are."""
@@ -51,8 +52,8 @@ def restore(session: Session, endpoint: str, resource: str) -> None:
 
 
 @click.command()
-@click.argument("endpoint")
-@click.argument("resource")
+@ENDPOINT
+@RESOURCE
 @click.option("--format", "form", type=click.Choice(["env", "json", "uri"]), default="env", help="How. [env]")
 @click.option("--rotate", is_flag=True, help="Issue new ones first; the old ones stop working.")
 @connected
@@ -74,8 +75,8 @@ def credentials(session: Session, endpoint: str, resource: str, form: str, rotat
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("endpoint")
-@click.argument("resource")
+@ENDPOINT
+@RESOURCE
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @connected
 def connect(session: Session, endpoint: str, resource: str, arguments: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from enopax_core.cli.complete import ENDPOINT, RESOURCE, endpoints
 from enopax_core.cli.output import plain
 from enopax_core.cli.session import Session, connected
 from enopax_core.client import LogLine, Resource, resources
@@ -31,7 +32,7 @@ def providers(session: Session) -> None:
 
 
 @click.command("list")
-@click.argument("endpoint", required=False)
+@click.argument("endpoint", required=False, shell_complete=endpoints)
 @click.option("--status", help="Only those of a status; `deleted` shows what can be restored.")
 @connected
 def list_(session: Session, endpoint: str | None, status: str | None) -> None:
@@ -50,8 +51,8 @@ def list_(session: Session, endpoint: str | None, status: str | None) -> None:
 
 
 @click.command()
-@click.argument("endpoint")
-@click.argument("resource")
+@ENDPOINT
+@RESOURCE
 @connected
 def show(session: Session, endpoint: str, resource: str) -> None:
     """Show a resource, named by its id or its name."""
@@ -59,8 +60,8 @@ def show(session: Session, endpoint: str, resource: str) -> None:
 
 
 @click.command()
-@click.argument("endpoint")
-@click.argument("resource")
+@ENDPOINT
+@RESOURCE
 @connected
 def metrics(session: Session, endpoint: str, resource: str) -> None:
     """Measure a resource now."""
@@ -69,8 +70,8 @@ def metrics(session: Session, endpoint: str, resource: str) -> None:
 
 
 @click.command()
-@click.argument("endpoint")
-@click.argument("resource")
+@ENDPOINT
+@RESOURCE
 @click.option("--follow", is_flag=True, help="Go on with new lines until Ctrl-C; with --output json, each is a line of JSON.")
 @connected
 def logs(session: Session, endpoint: str, resource: str, follow: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from enopax_core.cli.by_provider import ByProvider, left_on
+from enopax_core.cli.complete import names
 from enopax_core.cli.fields import body_of, keys_of, options_of
 from enopax_core.cli.output import confirm
 from enopax_core.cli.session import Session, connected
@@ -77,7 +78,7 @@ def _update(provider: Provider) -> click.Command | None:
 
     plans = click.Choice([plan.id for plan in provider.plans]) if provider.plans else click.STRING
     parameters = [
-        click.Argument(["resource"]),
+        click.Argument(["resource"], shell_complete=names),
         click.Option(["--name"], help="A new name."),
         click.Option(["--plan"], type=plans, help="Another offer."),
         *options_of(schema, defaults=False),

@@ -35,6 +35,7 @@ from enopax_core.client.values import (
     Resource,
     Secrets,
     Token,
+    Verification,
 )
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Resource",
     "Secrets",
     "Token",
+    "Verification",
     "audit",
     "keys",
     "operations",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from enopax_core.client.ask import Ask, Reply, present
+from enopax_core.client.ask import Ask, of, page_of, present
+from enopax_core.client.values import Entry, Page, Verification
 
 
 def page(
@@ -17,8 +15,8 @@ def page(
     resource: str | None = None,
     since: str | None = None,
     token: str | None = None,
-) -> Ask[tuple[Sequence[Mapping[str, Any]], str | None]]:
-    """One page of a project's audit log, oldest first, and the token of the following one. `since`: RFC 3339."""
+) -> Ask[Page[Entry]]:
+    """One page of a project's audit log, oldest first. `since`: RFC 3339."""
     params = present(
         org=organisation,
         project=project,
@@ -29,13 +27,9 @@ def page(
         page_token=token,
         page_size="1000",
     )
-    return Ask(method="GET", path="/v1/audit", params=params, read=_read)
+    return Ask(method="GET", path="/v1/audit", params=params, read=page_of(Entry, "entries"))
 
 
-def verify(*, anchor: str | None = None) -> Ask[Mapping[str, Any]]:
-    """Whether the installation's audit log is what was written: `intact`, `entries`, `unchained`, `anchor`, `breaks`."""
-    return Ask(method="GET", path="/v1/admin/audit/verify", params=present(anchor=anchor), read=lambda reply: reply.body)
-
-
-def _read(reply: Reply) -> tuple[Sequence[Mapping[str, Any]], str | None]:
-    return reply.body["entries"], reply.body.get("nextPageToken")
+def verify(*, anchor: str | None = None) -> Ask[Verification]:
+    """Whether the installation's audit log is what was written."""
+    return Ask(method="GET", path="/v1/admin/audit/verify", params=present(anchor=anchor), read=of(Verification))

@@ -264,6 +264,23 @@ class Entry(Value):
     detail: Mapping[str, Any] | None = None
 
 
+class Break(Value):
+    """Where the audit log is not what was written."""
+
+    position: int | None = None
+    message: str
+
+
+class Verification(Value):
+    """What came of verifying the audit log."""
+
+    intact: bool
+    entries: int = 0
+    unchained: int = 0
+    anchor: str = ""
+    breaks: Sequence[Break] = ()
+
+
 class Page(Value, Generic[T]):
     """One page of a list."""
 
