@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -168,6 +169,10 @@ def test_a_key_of_ones_own_signs_in_elsewhere(enopax: Terminal) -> None:
     enopax("login", enopax.server.url, "--org", "Acme", typed=made["key"] + "\n")
     enopax.cwd = enopax.cwd / "config"  # no data directory lies here: whoever has signed in to one server means that
     assert enopax.json("list", "--project", "Web")[0]["name"] == "one"
+    everywhere = enopax.json(
+        "keys", "create", "all", "--role", "owner", "--installation", "--data-dir", str(enopax.server.data_dir)
+    )
+    assert "organisation" not in everywhere
     enopax("keys", "revoke", made["id"], "--yes", "--data-dir", str(enopax.server.data_dir))
     assert f"enopax login {enopax.server.url} --profile work" in enopax("list", "--profile", "work", status=4).stderr
     enopax("login", enopax.server.url, status=4, typed="enx_key_wrong\n")
@@ -278,6 +283,20 @@ def test_a_project_is_followed_line_by_line(enopax: Terminal) -> None:
         lines = [following.stdout.readline() for _ in range(2)]
         following.terminate()
     assert [line.split()[3] for line in lines] == ["operation.queued", "operation.running"]
+
+
+def test_the_page_on_files_says_what_happens(enopax: Terminal, person: Callable[[str], Person]) -> None:
+    page = (Path(__file__).parents[2] / "docs/howto/apply.md").read_text()
+    file, console = re.search(r"```yaml\n(.*?)```", page, re.DOTALL), re.search(r"```console\n(.*?)```", page, re.DOTALL)
+    assert file is not None
+    assert console is not None
+    (enopax.cwd / "project.yaml").write_text(file[1].replace("ssh-ed25519 AAAA… ann", person("ann").public_key))
+    enopax("provision", "example", "greeting", "--message", "Hi")
+    command, *told = console[1].splitlines()
+    answered = enopax(*command.split()[2:], typed="y\n")
+    assert answered.stdout.splitlines()[: len(told) - 1] == told[:-1]
+    assert told[-1] in answered.stderr
+    assert "Everything is as the file says." in enopax(*command.split()[2:]).stdout
 
 
 def test_a_project_is_exported_and_brought_to_what_a_file_says(enopax: Terminal, tmp_path: Path) -> None:

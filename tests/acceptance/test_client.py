@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.acceptance.serverkit import Server
@@ -78,6 +80,17 @@ def test_a_server_that_goes_and_comes_back_loses_a_client_nothing(server: Server
         made = client.send(resources.provision("example", {"name": "while it was away", **PLACE}))
         again.join()
         assert len(client.send(resources.page("example", "Acme", "Web")).items) == 2, made
+
+
+def test_the_example_of_the_reference_runs(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/client.md").read_text()
+    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    key = str(server.api.headers["x-api-key"])
+    exec(example[1].replace("https://enopax.example.org", server.url).replace("enx_key_…", key), {})
+    *percents, address = capsys.readouterr().out.split()
+    assert percents[-1] == "100"
+    assert address.endswith("/acme/web/site.git")
 
 
 def test_a_server_that_is_not_there_is_said_to_be_so() -> None:

@@ -1,4 +1,8 @@
-"""The command line. Commands are imported when they are called: `enopax --help` must not pay for the server."""
+"""The command line. Commands are imported when they are called: `enopax --help` must not pay for the server.
+
+Built on click itself: options drawn from a server's schemas at run time are parameters made one by one, which Typer's signatures
+cannot say, and Typer carries a private copy of click that commands of plugins could not be mixed with.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from enopax_core.cli.session import OPTIONS
 from enopax_core.client import Client, Patience, Provider, providers
 from enopax_core.errors import EnopaxError
 
+ARGUMENTS, PROVIDERS = f"{__name__}.arguments", f"{__name__}.providers"  # of one call, in click's context
 Make = Callable[[Provider], click.Command | None]
 
 
@@ -25,24 +26,23 @@ class ByProvider(click.Group):
         super().__init__(name, help=help, subcommand_metavar="ENDPOINT [OPTIONS] …")
         self.make = make
         self._shared = shared_options()
-        self._arguments: list[str] = []
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Options before the endpoint are the provider's command's: move them behind it."""
         at = self._endpoint_at(args)
         if at is not None:
             args = [args[at], *args[:at], *args[at + 1 :]]
-        self._arguments = args
+        ctx.meta[ARGUMENTS] = args
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         try:
-            return sorted(self._providers())
+            return sorted(self._providers(ctx))
         except EnopaxError:
             return []  # help is shown without a server too
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        provider = self._providers().get(cmd_name)
+        provider = self._providers(ctx).get(cmd_name)
         return None if provider is None else self.make(provider)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -62,14 +62,17 @@ class ByProvider(click.Group):
             at += 1 if "=" in args[at] else 2
         return at if 0 < at < len(args) else None
 
-    def _providers(self) -> Mapping[str, Provider]:
-        options: dict[str, Any] = _given(self._shared, self._arguments)
-        found = find(options["profile"], options["data_dir"])
-        try:
-            with Client(found.url, patience=Patience() if found.runs else Patience(tries=1)) as client:
-                return {provider.endpoint: provider for provider in client.send(providers.everything())}
-        except EnopaxError as error:
-            raise found.explained(error) from error
+    def _providers(self, ctx: click.Context) -> Mapping[str, Provider]:
+        if PROVIDERS not in ctx.meta:
+            options = _given(self._shared, ctx.meta.get(ARGUMENTS, []))
+            found = find(options["profile"], options["data_dir"])
+            try:
+                with Client(found.url, patience=Patience() if found.runs else Patience(tries=1)) as client:
+                    ctx.meta[PROVIDERS] = {provider.endpoint: provider for provider in client.send(providers.everything())}
+            except EnopaxError as error:
+                raise found.explained(error) from error
+        known: Mapping[str, Provider] = ctx.meta[PROVIDERS]
+        return known
 
 
 def shared_options() -> list[click.Option]:

@@ -19,13 +19,20 @@ def group() -> None:
 @click.option("--role", type=click.Choice(["member", "manager", "admin", "owner"]), default="member", help="Role. [member]")
 @click.option("--permission", "permissions", multiple=True, help="Only this of what the role holds; may be repeated.")
 @click.option("--all-projects", is_flag=True, help="For the whole organisation.")
+@click.option("--installation", is_flag=True, help="For all organisations; an installation's own key alone can make such.")
 @click.option("--expires-at", help="When it ends, such as 2030-01-31T00:00:00Z.")
 @connected
 def create(
-    session: Session, name: str, role: str, permissions: tuple[str, ...], all_projects: bool, expires_at: str | None
+    session: Session,
+    name: str,
+    role: str,
+    permissions: tuple[str, ...],
+    all_projects: bool,
+    installation: bool,
+    expires_at: str | None,
 ) -> None:
     """Make a key for a project; its secret is shown once."""
-    organisation, project = session.place()
+    organisation, project = (None, None) if installation else session.place()
     made = session.client.send(
         keys.create(
             name,
