@@ -115,6 +115,9 @@ class Registry:
         """Offer a provider; keep it apart if it breaks the contract: the plugin's others are good."""
         try:
             self.add_provider(provider, plugin)
+        except PluginRefused as error:
+            kind = type(provider).__qualname__
+            self.report(plugin, error if kind in error.message else PluginRefused(f"{kind}: {error.message}"))
         except Exception as error:  # its `endpoints` may fail in any way
             self.report(plugin, error)
 

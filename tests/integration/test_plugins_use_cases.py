@@ -156,4 +156,4 @@ class Tower:
 def test_what_a_plugin_cannot_use_does_not_stop_the_rest_of_it(data_dir: Path) -> None:
     core = Core(Settings(data_dir=data_dir), plugins=[Tower()])
     assert [known.endpoint for known in core.registry.providers] == ["first", "third"]
-    assert [problem.message[:17] for problem in core.registry.problems] == ["The stairs are br", "The endpoint 'Sec"]
+    assert [problem.message[:24] for problem in core.registry.problems] == ["The stairs are broken.", "Floor: The endpoint 'Sec"]

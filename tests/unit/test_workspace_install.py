@@ -38,6 +38,7 @@ class Workspace:
             tools / "python3": PYTHON,
             tools / "git": "",
             tools / "ssh": "",
+            tools / "jq": "",
         }.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)

@@ -1,80 +1,78 @@
-"""A provider's folder: its description, and which executables it holds."""
+"""A provider's folder: its manifest and the executables beside it, checked before anything is offered."""
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
 
 from enopax_core.errors import PluginRefused
-from enopax_core.provider import Plan
+from enopax_core.provider import HOOKS
+from enopax_script.manifest import FILE, Manifest, read
 
-FILE = "provider.json"
-
-
-class EndpointDescription(BaseModel):
-    """A custom endpoint, carried out by the executable of its name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    path: str
-    permission: str = "read"
-    description: str = ""
+PROVIDERS = "providers"  # below the data directory
+COMPUTED = frozenset({"endpoints", "schedules"})  # hooks that no executable answers
+ANSWERED = tuple(hook for hook in HOOKS if hook not in COMPUTED)
+MANDATORY = ("provision", "status", "delete")
+STARTS = (b"#!", b"\x7fELF")  # what the kernel runs without a shell
 
 
-class Description(BaseModel):
-    """What `provider.json` holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    name: str
-    endpoint: str
-    description: str = ""
-    schema_: Mapping[str, Any] = Field(default_factory=lambda: {"type": "object"}, alias="schema")
-    plans: tuple[Plan, ...] = ()
-    retention_days: float | None = Field(default=None, gt=0)
-    timeout_seconds: float = Field(default=900, gt=0)
-    attempts: int = Field(default=5, ge=1)
-    custom_endpoints: tuple[EndpointDescription, ...] = ()
-
-    @property
-    def retention(self) -> timedelta | None:
-        """How long deleted data is kept."""
-        return None if self.retention_days is None else timedelta(days=self.retention_days)
-
-
+@dataclass(frozen=True, kw_only=True)
 class Folder:
-    """One folder that was read and found whole."""
+    """A folder that can be offered."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises PluginRefused with the file and what is wrong in it."""
-        self.path = path
-        try:
-            self.description = Description.model_validate_json((path / FILE).read_bytes())
-        except OSError as error:
-            raise PluginRefused(f"{path / FILE} cannot be read: {error.strerror}.") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            at = "/".join(map(str, first["loc"]))
-            raise PluginRefused(f"{path / FILE}: {at}: {first['msg']}.") from error
-        missing = [name for name in self._needed() if self.executable(name) is None]
-        if missing:
-            raise PluginRefused(f"{path} lacks {', '.join(missing)} (with any extension), or they may not be executed: chmod +x.")
+    path: Path
+    manifest: Manifest
+    executables: Mapping[str, Path]  # by hook or custom endpoint
 
-    def executable(self, name: str) -> Path | None:
-        """The executable of a name, with any extension or none."""
-        for path in sorted(self.path.iterdir()):
-            if (path.name == name or path.stem == name) and path.is_file() and os.access(path, os.X_OK):
-                return path
+
+def folders(configured: tuple[Path, ...], data_dir: Path) -> list[Path]:
+    """Where providers are looked for: the configured folders, then all of `providers` in the data directory."""
+    below = data_dir / PROVIDERS
+    found = sorted(path for path in below.iterdir() if path.is_dir()) if below.is_dir() else []
+    return list(dict.fromkeys(path.expanduser().absolute() for path in (*configured, *found)))
+
+
+def open_folder(path: Path) -> Folder:
+    """Read and check a folder. Raises PluginRefused naming file and remedy."""
+    if not path.is_dir():
+        raise PluginRefused(f"{path} is no folder: it should hold {FILE} and the executables.")
+    manifest = read(path)
+    wanted = (*ANSWERED, *(endpoint.name for endpoint in manifest.custom_endpoints))
+    executables = {name: found for name in wanted if (found := _executable(path, name)) is not None}
+    for name in (*MANDATORY, *(("restore", "purge") if manifest.retention_days else ())):
+        if name not in executables:
+            raise PluginRefused(f"{path} lacks the executable {name} (any extension or none).")
+    for endpoint in manifest.custom_endpoints:
+        if endpoint.name not in executables:
+            raise PluginRefused(f"{path} lacks the executable {endpoint.name}, which {FILE} names as an endpoint.")
+    _refuse_misspelt(path, wanted)
+    return Folder(path=path, manifest=manifest, executables=executables)
+
+
+def _executable(folder: Path, name: str) -> Path | None:
+    """The executable that answers a hook: named as it is, with any extension or none."""
+    named = [path for path in sorted(folder.iterdir()) if path.is_file() and path.stem == name and path.name != FILE]
+    executables = [path for path in named if os.access(path, os.X_OK)]
+    if len(executables) > 1:
+        raise PluginRefused(f"{folder}: {' and '.join(path.name for path in executables)} both answer {name}: keep one.")
+    if not executables:
+        scripts = [path for path in named if path.read_bytes()[:2] == b"#!"]
+        if scripts:
+            raise PluginRefused(f"{scripts[0]} is not executable: chmod +x {scripts[0]}")
         return None
+    with executables[0].open("rb") as file:
+        if not file.read(4).startswith(STARTS):
+            raise PluginRefused(f"{executables[0]} must begin with a line such as #!/usr/bin/env bash: no shell runs it.")
+    return executables[0]
 
-    def _needed(self) -> list[str]:
-        kept = ("restore", "purge") if self.description.retention is not None else ()
-        return ["provision", "status", "delete", *kept, *(one.name for one in self.description.custom_endpoints)]
+
+def _refuse_misspelt(folder: Path, wanted: tuple[str, ...]) -> None:
+    """An executable whose name is nearly that of a hook would never be called, and nobody would notice."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and os.access(path, os.X_OK) and path.stem not in wanted:
+            near = difflib.get_close_matches(path.stem, wanted, 1, cutoff=0.75)
+            if near:
+                raise PluginRefused(f"{path} answers nothing; did you mean {near[0]}{path.suffix}?")

@@ -1,166 +1,240 @@
-"""From a folder to a provider: a class whose methods are the executables that are there."""
+"""Providers made of folders. A class is made for each: it has the hooks whose executables are there, and no others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import inspect
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+import anyio
 
-from enopax_core.errors import PermanentError
-from enopax_core.provider import Action, CustomEndpoint, Json, LogLine, Metric, Observed, Operation, Outcome, Provider, Resource
-from enopax_script.folder import EndpointDescription, Folder
-from enopax_script.run import Script
+from enopax_core.errors import EnopaxError
+from enopax_core.provider import CustomEndpoint, Json, Operation, Outcome, Provider, Resource
+from enopax_script import answers
+from enopax_script.folder import Folder
+from enopax_script.manifest import Endpoint
+from enopax_script.process import Ran, run
+from enopax_script.runs import VARIABLE, Runs
+from enopax_script.secrecy import Secrets
 
 T = TypeVar("T")
-METRICS = TypeAdapter(dict[str, Metric])
-LINES = TypeAdapter(list[LogLine])
-ACTIONS = TypeAdapter(list[Action])
-IDS = TypeAdapter(list[str])
-OUTCOME, OBSERVED = TypeAdapter(Outcome), TypeAdapter(Observed)
+log = logging.getLogger(__name__)
+
+CHANGES = ("provision", "update", "delete", "restore", "purge", "rotate", "suspend", "resume")
+CHANGE_SECONDS, LOOK_SECONDS = 900.0, 30.0
+LOOKS_AT_ONCE = 16  # processes that answer requests; changes are limited by the engine's workers
+SPARE_SECONDS = 15.0  # the engine's own limit comes after ours, which ends the process
+PROGRESS = 1000  # characters of a message
 
 
-class Body(BaseModel):
-    """Body of a custom endpoint: whatever the script takes."""
+class ScriptProvider(Provider[Json]):
+    """What every folder's class derives from: one run, from the input to the interpreted answer."""
 
-    model_config = ConfigDict(extra="allow")
+    def __init__(self, folder: Folder, *, data: Path, runs: Runs) -> None:
+        """`data` is where the provider keeps things; `runs` records what is under way."""
+        manifest = folder.manifest
+        self.description, self.plans, self.attempts = manifest.description, manifest.plans, manifest.attempts
+        self.name_pattern = manifest.name_pattern
+        self.retention = None if manifest.retention_days is None else timedelta(days=manifest.retention_days)
+        self._folder, self._data, self._runs = folder, data, runs
+        self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
+        durable = (*CHANGES, *(endpoint.name for endpoint in manifest.custom_endpoints))
+        self.timeout = timedelta(seconds=max(self._seconds(name) for name in durable) + SPARE_SECONDS)
+        properties: Any = manifest.config.get("properties", {})
+        self._secret = {n for n, field in properties.items() if isinstance(field, dict) and field.get("writeOnly")}
+
+    def endpoints(self) -> Sequence[CustomEndpoint]:
+        return [self._endpoint(endpoint) for endpoint in self._folder.manifest.custom_endpoints]
+
+    def _endpoint(self, endpoint: Endpoint) -> CustomEndpoint:
+        durable = endpoint.durable and endpoint.method != "GET"
+
+        async def call(
+            resource: Resource[Json], operation: Operation | None = None, request: Json | None = None, **path: str
+        ) -> Any:
+            more: dict[str, Any] = {"path": path, **({} if endpoint.body is None else {"request": request or {}})}
+            if durable:
+                return await self._run(endpoint.name, answers.answer, resource, operation, more)
+            async with self._looks:
+                return await self._run(endpoint.name, answers.answer, resource, operation, more)
+
+        takes = ["resource", *(["operation"] if durable else []), *([] if endpoint.body is None else ["request"])]
+        signature = inspect.signature(call)
+        parameters = [signature.parameters[name].replace(default=inspect.Parameter.empty) for name in takes]
+        call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what the core goes by
+        return CustomEndpoint(
+            method=endpoint.method,
+            path=endpoint.path or f"/{endpoint.name}",
+            permission=endpoint.permission,
+            call=call,
+            name=endpoint.name,
+            description=endpoint.description,
+            retry=endpoint.retry,
+            destructive=endpoint.destructive,
+            schema=endpoint.body,
+        )
+
+    async def _change(self, name: str, operation: Operation, resource: Resource[Json]) -> Outcome:
+        return await self._run(name, lambda ran: answers.outcome(ran, resource.id), resource, operation)
+
+    async def _look(self, name: str, read: Callable[[Ran], T], resource: Resource[Json] | None = None) -> T:
+        async with self._looks:
+            return await self._run(name, read, resource)
+
+    async def _run(
+        self,
+        name: str,
+        read: Callable[[Ran], T],
+        resource: Resource[Json] | None,
+        operation: Operation | None = None,
+        more: Json | None = None,
+    ) -> T:
+        """Run an executable and read its answer. Raises EnopaxError without a secret in it."""
+        secrets, executable = Secrets(), self._folder.executables[name]
+        if resource is not None:
+            secrets.learn([resource.state, resource.credentials, {n: resource.config.get(n) for n in self._secret}])
+        given = _input(resource, operation, more or {})
+
+        async def hear(word: str, rest: str) -> None:
+            if operation is None:
+                return
+            if word == "progress":
+                stage, percent, message = parse_progress(secrets.hide(rest))
+                operation.progress(stage, message, percent)
+            else:
+                ran = Ran(executable=executable, output=bytearray(rest.encode()))
+                outcome = answers.outcome(ran, "" if resource is None else resource.id)
+                secrets.learn([outcome.state, outcome.credentials])
+                await operation.announce(outcome)
+
+        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._runs.recorded() as token:
+            ran = await run(
+                executable,
+                json.dumps(given).encode(),
+                environment={**self._environment(), VARIABLE: token},
+                seconds=self._seconds(name),
+                hear=hear,
+            )
+        secrets.learn(_new_secrets(ran))
+        _log(ran, secrets)
+        try:
+            return read(ran)
+        except EnopaxError as error:
+            error.message = secrets.hide(error.message)
+            error.args = (error.message,)
+            raise error from None
+
+    def _environment(self) -> dict[str, str]:
+        """All that a script finds in its environment: nothing of the server's own, whose variables may hold secrets."""
+        path = os.environ.get("PATH", os.defpath)
+        return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": str(self._data), "DATA": str(self._data)}
+
+    def _seconds(self, name: str) -> float:
+        manifest = self._folder.manifest
+        asked = {endpoint.name for endpoint in manifest.custom_endpoints if endpoint.durable and endpoint.method != "GET"}
+        return manifest.timeouts.get(name, CHANGE_SECONDS if name in asked or name in CHANGES else LOOK_SECONDS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Executables:
-    """What the methods of one provider call."""
-
-    folder: Folder
-    script: Script
-
-    async def change(self, hook: str, operation: Operation, resource: Resource[Json], **more: Any) -> Any:
-        """Run an executable for a change; its progress is the operation's."""
-        given = {"operation": {"id": operation.id, "attempt": operation.attempt, "key": operation.key(hook)}, **more}
-
-        def report(stage: str, message: str, percent: int | None) -> None:
-            operation.progress(stage, message, percent)
-
-        return await self._run(hook, resource, given, report)
-
-    async def look(self, hook: str, resource: Resource[Json] | None, **more: Any) -> Any:
-        """Run an executable that changes nothing."""
-        return await self._run(hook, resource, more, None)
-
-    async def _run(self, hook: str, resource: Resource[Json] | None, given: Mapping[str, Any], report: Any) -> Any:
-        executable = self.folder.executable(hook)
-        if executable is None:
-            raise PermanentError(f"{hook} is gone from the provider's folder.")
-        shown = {} if resource is None else {"resource": wire(resource)}
-        id = "inventory" if resource is None else resource.id
-        secrets = frozenset() if resource is None else frozenset(v for v in resource.credentials.values() if len(v) > 3)
-        return await self.script.run(executable, id, {**shown, **given}, report=report, secrets=secrets)
-
-
-def wire(resource: Resource[Json]) -> dict[str, Any]:
-    """A resource as scripts read it."""
-    return {
-        "id": resource.id,
-        "name": resource.name,
-        "organisation": resource.organisation,
-        "project": resource.project,
-        "organisationSlug": resource.organisation_slug,
-        "projectSlug": resource.project_slug,
-        "plan": resource.plan.model_dump(mode="json"),
-        "config": dict(resource.config),
-        "applied": None if resource.applied is None else dict(resource.applied),
-        "sshKeys": list(resource.ssh_keys),
-        "state": dict(resource.state),
-        "credentials": dict(resource.credentials),
-    }
-
-
-def read(kind: TypeAdapter[T], hook: str, found: Any, otherwise: Any) -> T:
-    """What a script wrote, as a value. Raises PermanentError that names the field."""
-    try:
-        return kind.validate_python(otherwise if found is None else found)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise PermanentError(f"{hook} wrote a wrong {'/'.join(map(str, first['loc']))}: {first['msg']}.") from error
-
-
-def hooks_of(run: Executables) -> dict[str, Callable[..., Any]]:
-    """Methods for the executables that are there: what is not there is not declared."""
-
-    def outcome(hook: str) -> Callable[..., Any]:
-        async def method(self: Any, operation: Operation, resource: Resource[Json]) -> Outcome:
-            return read(OUTCOME, hook, await run.change(hook, operation, resource), {})
-
-        return method
-
-    def nothing(hook: str) -> Callable[..., Any]:
-        async def method(self: Any, operation: Operation, resource: Resource[Json]) -> None:
-            await run.change(hook, operation, resource)
-
-        return method
-
-    def look(hook: str, kind: TypeAdapter[Any], otherwise: Any) -> Callable[..., Any]:
-        async def method(self: Any, resource: Resource[Json]) -> Any:
-            return read(kind, hook, await run.look(hook, resource), otherwise)
-
-        return method
-
-    async def inventory(self: Any) -> Sequence[str]:
-        return read(IDS, "inventory", await run.look("inventory", None), [])
-
-    offered: dict[str, Callable[..., Any]] = {
-        **{hook: outcome(hook) for hook in ("provision", "update", "restore", "rotate")},
-        **{hook: nothing(hook) for hook in ("delete", "purge", "suspend", "resume")},
-        "status": look("status", OBSERVED, {"health": "ready"}),
-        "metrics": look("metrics", METRICS, {}),
-        "logs": look("logs", LINES, []),
-        "preview": look("preview", ACTIONS, []),
-        "inventory": inventory,
-    }
-    return {hook: method for hook, method in offered.items() if run.folder.executable(hook) is not None}
-
-
-def endpoint_of(run: Executables, described: EndpointDescription) -> CustomEndpoint:
-    """GET is a direct call, everything else a durable operation."""
-
-    async def direct(resource: Resource[Json], **path: str) -> Any:
-        return await run.look(described.name, resource, path=path)
-
-    async def durable(operation: Operation, resource: Resource[Json], request: Body, **path: str) -> Any:
-        return await run.change(described.name, operation, resource, path=path, request=request.model_dump(mode="json"))
-
-    return CustomEndpoint(
-        method=described.method,
-        path=described.path,
-        permission=described.permission,
-        call=direct if described.method == "GET" else durable,
-        name=described.name,
-        description=described.description,
+def provider_of(folder: Folder, *, data: Path, runs: Runs) -> Provider[Json]:
+    """A provider of a class of its own: an overridden hook declares the capability, there are no flags."""
+    manifest = folder.manifest
+    kind = type(
+        str(folder.path),
+        (ScriptProvider,),
+        {
+            **{hook: method for hook, method in METHODS.items() if hook in folder.executables},
+            "name": manifest.name,
+            "endpoint": manifest.endpoint,
+            "config": manifest.config,
+        },
     )
+    provider: Provider[Json] = kind(folder, data=data, runs=runs)
+    return provider
 
 
-def provider_of(folder: Folder, state: Path) -> Provider[Json]:
-    """A provider made of a folder. Raises PluginRefused."""
-    described = folder.description
-    run = Executables(folder=folder, script=Script(state / described.endpoint))
-    custom = [endpoint_of(run, one) for one in described.custom_endpoints]
+def _changing(hook: str) -> Callable[..., Awaitable[Any]]:
+    async def change(self: ScriptProvider, operation: Operation, resource: Resource[Json]) -> Outcome:
+        return await self._change(hook, operation, resource)
 
-    def endpoints(self: Any) -> Sequence[CustomEndpoint]:
-        return custom
+    change.__name__ = hook
+    return change
 
-    members: dict[str, Any] = {
-        "name": described.name,
-        "endpoint": described.endpoint,
-        "description": described.description,
-        "config": dict(described.schema_),
-        "plans": described.plans,
-        "retention": described.retention,
-        "timeout": timedelta(seconds=described.timeout_seconds),
-        "attempts": described.attempts,
-        "endpoints": endpoints,
-        **hooks_of(run),
-    }
-    made: Provider[Json] = type(f"Script_{described.endpoint.replace('-', '_')}", (Provider,), members)()
-    return made
+
+def _looking(hook: str, read: Callable[[Ran], Any]) -> Callable[..., Awaitable[Any]]:
+    async def look(self: ScriptProvider, resource: Resource[Json]) -> Any:
+        return await self._look(hook, read, resource)
+
+    look.__name__ = hook
+    return look
+
+
+async def inventory(self: ScriptProvider) -> Sequence[str]:
+    """Ids of everything in the backend."""
+    return await self._look("inventory", lambda ran: answers.listed(answers.IDS, "ids", ran))
+
+
+METHODS: dict[str, Callable[..., Awaitable[Any]]] = {
+    **{hook: _changing(hook) for hook in CHANGES},
+    "status": _looking("status", answers.observed),
+    "metrics": _looking("metrics", answers.metrics),
+    "preview": _looking("preview", lambda ran: answers.listed(answers.ACTIONS, "actions", ran)),
+    "logs": _looking("logs", lambda ran: answers.listed(answers.LINES, "lines", ran)),
+    "inventory": inventory,
+}
+"""What each hook does with its executable."""
+
+
+def _input(resource: Resource[Json] | None, operation: Operation | None, more: Json) -> Json:
+    """What a script reads: what the customer sent, flat as it came, with the id; beside it what the core knows."""
+    given: dict[str, Any] = {}
+    if resource is not None:
+        given = {
+            **resource.config,
+            "id": resource.id,
+            "name": resource.name,
+            "organisationName": resource.organisation,
+            "projectName": resource.project,
+            "sshKeys": list(resource.ssh_keys),
+            "plan": resource.plan.id,
+            "resource": {
+                "organisationSlug": resource.organisation_slug,
+                "projectSlug": resource.project_slug,
+                "limits": dict(resource.plan.limits),
+                "applied": resource.applied,
+                "state": resource.state,
+                "credentials": resource.credentials,
+            },
+        }
+    if operation is not None:
+        given["operation"] = {"id": operation.id, "attempt": operation.attempt}
+    return {**given, **more}
+
+
+def parse_progress(text: str) -> tuple[str, int | None, str]:
+    """`STAGE [N%] MESSAGE`, as stage, per cent and message."""
+    stage, _, rest = text.partition(" ")
+    first, _, message = rest.strip().partition(" ")
+    if first.endswith("%") and first[:-1].isdecimal():
+        return stage, int(first[:-1]), message.strip()[:PROGRESS]
+    return stage, None, rest.strip()[:PROGRESS]
+
+
+def _new_secrets(ran: Ran) -> Any:
+    """What a script's answer holds that nobody may read, whatever becomes of the answer."""
+    try:
+        found = json.loads(ran.output)
+    except ValueError:
+        return None
+    return [found.get("state"), found.get("credentials")] if isinstance(found, dict) else None
+
+
+def _log(ran: Ran, secrets: Secrets) -> None:
+    level = logging.WARNING if ran.status or ran.failure else logging.INFO
+    for line in secrets.hide(ran.log.decode(errors="backslashreplace")).splitlines():
+        log.log(level, "%s: %s", ran.executable, "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))

@@ -1,4 +1,4 @@
-"""Settings of the script plugin: section `[script]`."""
+"""Settings of the script plugin: section `[script]`, `ENOPAX_SCRIPT_…`."""
 
 from __future__ import annotations
 
@@ -12,4 +12,6 @@ class ScriptSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folders: tuple[Path, ...] = Field(default=(), description="Folders of providers, beside those in DATA_DIR/providers.")
+    folders: tuple[Path, ...] = Field(
+        default=(), description="Folders of providers, beside those in `providers` in the data directory."
+    )

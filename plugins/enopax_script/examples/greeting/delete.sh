@@ -1,2 +1,0 @@
-#!/usr/bin/env bash
-rm -f "$ENOPAX_RESOURCE_ID.txt"
