@@ -16,6 +16,7 @@ import pluggy
 from enopax_core.errors import NotFound, PluginRefused
 from enopax_core.hooks import GOVERNING_HOOKS, Host, PluginSpec
 from enopax_core.provider.base import Provider, overrides, schema_of, where
+from enopax_core.provider.checks import check_endpoints, check_schedules
 from enopax_core.provider.config import Checker, Configuration
 from enopax_core.provider.endpoints import CustomEndpoint, Schedule
 from enopax_core.provider.spec import CAPABILITIES
@@ -78,13 +79,6 @@ class Registry:
             self.manager.unregister(plugin)
             raise PluginRefused(f"{error} ({_place_of(plugin)})") from error
 
-    def add_safely(self, plugin: object, name: str) -> None:
-        """Register a plugin; keep it apart if it breaks the contract."""
-        try:
-            self.add(plugin, name)
-        except PluginRefused as error:
-            self.report(name, error)
-
     def discover(self, disabled: Iterable[str] = ()) -> None:
         """Register what is installed under the entry point group `enopax`; keep apart what fails."""
         for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -92,10 +86,9 @@ class Registry:
                 continue
             try:
                 plugin = entry.load()
-            except Exception as error:  # a plugin may fail in any way; the others must not
+                self.add(plugin, entry.name)
+            except (Exception, SystemExit) as error:  # a plugin may fail in any way; the others must not
                 self.report(entry.name, error)
-            else:
-                self.add_safely(plugin, entry.name)
 
     def announce(self, host: Host) -> None:
         """Ask every plugin for its providers; keep apart what breaks the contract."""
@@ -141,7 +134,7 @@ class Registry:
         except KeyError:
             raise NotFound(f"There is no provider at {endpoint}.") from None
 
-    def report(self, name: str, error: Exception) -> None:
+    def report(self, name: str, error: BaseException) -> None:
         """Something of a plugin cannot be used: the log says why, `/readyz` and `doctor` that it is so."""
         message = str(error) or type(error).__name__
         self.problems.append(Problem(plugin=name, message=message))
@@ -195,16 +188,8 @@ def _checked(provider: Provider[Any], plugin: str) -> Registered:
     for endpoint in endpoints:
         if endpoint.schema is not None:
             Checker(endpoint.schema)
-        first = endpoint.path.strip("/").split("/")[0]
-        if first in (
-            "metrics",
-            "restore",
-            "credentials",
-            "logs",
-            "operations",
-            "tokens",
-        ) or not endpoint.path.startswith("/"):
-            raise PluginRefused(f"The custom endpoint {endpoint.path} shadows a path of the core. ({where(endpoint.call)})")
+    check_endpoints(endpoints)
+    check_schedules(schedules)
     return Registered(
         plugin=plugin,
         provider=provider,

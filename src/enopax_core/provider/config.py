@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import ValidationError as ModelError
 from pydantic.alias_generators import to_camel
 
-from enopax_core.errors import Fault, PluginRefused
+from enopax_core.errors import Fault, PermanentError, PluginRefused
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,6 +25,7 @@ class Config(BaseModel):
     model_config = ConfigDict(  # not class arguments: with frozen=True there, mypy wants it repeated in every subclass
         frozen=True,
         extra="forbid",
+        hide_input_in_errors=True,  # tracebacks reach logs, and what was sent may be a secret
         alias_generator=to_camel,
         populate_by_name=True,
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
@@ -148,5 +149,12 @@ class Configuration:
             return dict(wire), model_faults(error)
 
     def load(self, wire: Mapping[str, Any]) -> Any:
-        """What the author's methods see: an instance of the model, or the plain object."""
-        return dict(wire) if self.model is None else self.model.model_validate(wire)
+        """What the author's methods see: an instance of the model, or the plain object.
+
+        Raises PermanentError where what is stored no longer fits a newer version of the plugin.
+        """
+        try:
+            return dict(wire) if self.model is None else self.model.model_validate(wire)
+        except ModelError as error:
+            faults = "; ".join(f"{fault.pointer}: {fault.message}" for fault in model_faults(error))
+            raise PermanentError(f"The stored configuration does not fit this version of the provider ({faults})") from None
