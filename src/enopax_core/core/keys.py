@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ class SeenKey:
     key: Key
     organisation: str | None
     project: str | None
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Keys:
         self._check(wanted)
         for _ in range(5):
             place = await self._place(principal, wanted)
-            self._allow(principal, wanted)
+            self._refuse_wider(principal, wanted.role, wanted.permissions, wanted.expires_at)
             try:
                 return await self._ledger.write(partial(self._create, principal, wanted, place, bound, seal))
             except PlaceTaken:
@@ -94,6 +94,7 @@ class Keys:
     async def rotate(self, principal: Principal, id: str, bound: BoundRequest | None = None, seal: Seal | None = None) -> SeenKey:
         """Give a key a new secret; the old one is void at once. Raises NotFound, Forbidden."""
         key = await self._own(principal, id)
+        self._refuse_wider(principal, key.role, key.permissions, key.expires_at)
         secret = keys.new_key()
         seen = replace(await self._seen(replace(key, preview=secret[:12])), secret=secret)
 
@@ -159,20 +160,20 @@ class Keys:
         await self._governors.require(principal, Permission.KEYS, Target())
         return None
 
-    def _allow(self, principal: Principal, wanted: NewKey) -> None:
-        """Raises Forbidden for a key that is wider than its maker's."""
+    def _refuse_wider(
+        self, principal: Principal, role: str, permissions: frozenset[str] | None, expires_at: datetime | None
+    ) -> None:
+        """Nobody gets hold of a secret that may do more than their own, or for longer. Raises Forbidden."""
         if principal.kind == "system":
             return
-        role = principal.role or ROLES[0]
-        if rank(wanted.role) > rank(role):
-            raise Forbidden(f"A {role} cannot make a key for the role {wanted.role}.")
+        own = principal.role or ROLES[0]
+        if rank(role) > rank(own):
+            raise Forbidden(f"A {own} cannot make a key for the role {role}.")
         if principal.permissions is not None:
-            given = wanted.permissions
-            if given is None:
-                given = permissions_of(wanted.role, self._host.declared_permissions)
+            given = permissions_of(role, self._host.declared_permissions) if permissions is None else permissions
             if given - principal.permissions:
                 raise Forbidden("Nobody makes a key wider than their own: name narrower permissions.")
-        if principal.expires_at is not None and (wanted.expires_at is None or wanted.expires_at > principal.expires_at):
+        if principal.expires_at is not None and (expires_at is None or expires_at > principal.expires_at):
             raise Forbidden("Nobody makes a key that outlives their own: name an earlier expiresAt.")
 
     def _create(
