@@ -116,7 +116,7 @@ class Host(Protocol):
 
     @property
     def vault(self) -> Vault:
-        """Encryption at rest."""
+        """Encryption at rest. Opens what records hold sealed; a rotation does not reach tables of a plugin's own."""
 
     @property
     def ledger(self) -> Ledger:

@@ -22,6 +22,7 @@ class Vault:
     def __init__(self, path: Path) -> None:
         """Read the keys, or make the first one (mode 0600). Raises VaultError if the file holds no usable key."""
         self.path = path
+        self._retired: list[bytes] = []
         if not path.exists():
             write_private(path, Fernet.generate_key() + b"\n")
         self._load()
@@ -47,6 +48,11 @@ class Vault:
         """The same secret under the newest key."""
         return self._fernet.rotate(sealed)
 
+    def renewed(self, sealed: bytes | None) -> bytes | None:
+        """What was sealed a moment ago, as it may be written now: a rotation may have come in between."""
+        rotating = self._retired or len(self._keys) > 1
+        return self.reseal(sealed) if sealed is not None and rotating else sealed
+
     @property
     def keys(self) -> int:
         """How many keys the file holds: more than one while secrets are being sealed again."""
@@ -58,14 +64,18 @@ class Vault:
         self._load()
 
     def drop_old_keys(self) -> None:
-        """Forget every key but the newest. Only after everything was sealed again."""
+        """Forget every key but the newest. Only after everything was sealed again.
+
+        They open what is still under way in this process (`renewed`), and nothing after it.
+        """
+        self._retired += self._keys[1:]
         self._write(self._keys[:1])
         self._load()
 
     def _load(self) -> None:
         self._keys = self.path.read_bytes().split()
         try:
-            self._fernet = MultiFernet([Fernet(key) for key in self._keys])
+            self._fernet = MultiFernet([Fernet(key) for key in (*self._keys, *self._retired)])
         except ValueError as error:
             raise VaultError(f"{self.path} holds no usable key.") from error
 

@@ -74,9 +74,8 @@ class Once:
         return Response(base64.b64decode(kept["body"]), kept["status"], kept["headers"])
 
     async def _record(self, bound: BoundRequest, response: Response) -> None:
-        sealed = self.seal(response)
-
         def write(transaction: Transaction) -> None:
+            sealed = self.seal(response)
             if idempotency.find(transaction, bound.caller, bound.key, transaction.now) is None:
                 idempotency.bind(transaction, replace(bound, sealed_answer=sealed), transaction.now)
             else:

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from enopax_core.clock import Clock
-from enopax_core.engine import transitions
 from enopax_core.engine.engine import Engine
-from enopax_core.engine.queue import queue_operation
+from enopax_core.engine.queue import queue_unchanged
 from enopax_core.errors import Conflict, Gone, NotFound, PlaceTaken, PreconditionFailed, Suspended
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change
 from enopax_core.ledger import audit as audit_log
-from enopax_core.ledger import idempotency, operations, resources
+from enopax_core.ledger import idempotency, resources
 from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.records.audit import AuditEntry
@@ -79,9 +78,9 @@ class Acceptance:
         return accepted
 
     async def queue(
-        self, change: Change, registered: Registered, conditions: Conditions, *, sealed_input: bytes | None = None
+        self, change: Change, registered: Registered, conditions: Conditions, *, seal: Callable[[], bytes | None] = lambda: None
     ) -> Accepted:
-        """Accept an operation that changes nothing of the desired state: rotate, a custom endpoint."""
+        """Accept an operation that changes nothing of the desired state: rotate, a custom endpoint with its sealed input."""
         before = change.before
         if before is None:
             raise NotFound
@@ -90,13 +89,9 @@ class Acceptance:
         def body(transaction: Transaction) -> Accepted:
             current = current_of(transaction, id, conditions)
             refuse_unless_changeable(current)
-            operation = queue_operation(
-                transaction, change.type, registered, current, principal=change.principal.id, sealed_input=sealed_input
+            after, operation = queue_unchanged(
+                transaction, change.type, registered, current, principal=change.principal.id, sealed_input=seal()
             )
-            waiting = transitions.types(operations.line(transaction, id))
-            after = transitions.touched(current, current, waiting, transaction.now)
-            after = replace(after, version=current.version + 1, updated_at=transaction.now)  # `operation` is visible
-            resources.save(transaction, after)
             return Accepted(resource=after, operation=operation)
 
         return await self.write(change, conditions, body)

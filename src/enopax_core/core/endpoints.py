@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -129,8 +130,7 @@ class Endpoints:
         if match.endpoint.check is not None:
             resource = await self._presenter.resource(seen.record, match.registered)
             await self._engine.executor.check_endpoint(match.registered, match.endpoint, resource, arguments)
-        sealed = self._vault.seal(arguments)
-        return await self._acceptance.queue(change, match.registered, conditions, sealed_input=sealed)
+        return await self._acceptance.queue(change, match.registered, conditions, seal=partial(self._vault.seal, arguments))
 
 
 def request_model(endpoint: CustomEndpoint) -> type[BaseModel] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from enopax_core.clock import Clock
@@ -94,13 +95,8 @@ class Looks:
         if place.new:
             return Page(items=(), next=None)
 
-        def read(transaction: Transaction) -> tuple[list[ResourceRecord], Mapping[str, str]]:
-            found = resources.page(
-                transaction, endpoint=endpoint, project=place.project_id, after=after, size=size + 1, status=status
-            )
-            return found, operations.heads(transaction, [record.id for record in found])
-
-        found, _ = await self._ledger.read(read)
+        read = partial(resources.page, endpoint=endpoint, project=place.project_id, after=after, size=size + 1, status=status)
+        found = await self._ledger.read(read)
         shown = [record for record in found[:size] if not self._has_expired(record)]
         return Page(
             items=[Seen(record=record, place=place) for record in shown],

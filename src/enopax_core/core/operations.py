@@ -12,9 +12,9 @@ import anyio
 from enopax_core.core.acceptance import Accepted
 from enopax_core.core.looks import Looks
 from enopax_core.core.places import Places
-from enopax_core.engine import transitions
 from enopax_core.engine.effects import Effects, Ended
 from enopax_core.engine.engine import Engine
+from enopax_core.engine.queue import took_up
 from enopax_core.errors import Cancelled, Conflict, NotFound, OperationEnded, Unavailable
 from enopax_core.events.feed import Feed
 from enopax_core.events.recorder import record_operation
@@ -22,9 +22,10 @@ from enopax_core.governors import Governors
 from enopax_core.ledger import idempotency, operations, resources
 from enopax_core.ledger.idempotency import BoundRequest
 from enopax_core.ledger.interface import Ledger, Transaction
-from enopax_core.records.operation import OperationRecord, State
+from enopax_core.records.operation import Kind, OperationRecord, State
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Permission, Principal
+from enopax_core.records.resource import ResourceRecord, Status
 from enopax_core.registry import Registry
 
 POLL = timedelta(seconds=5)
@@ -151,7 +152,7 @@ class Operations:
         return replace(seen, record=record)
 
     async def retry(self, principal: Principal, id: str, bound: BoundRequest | None = None) -> SeenOperation:
-        """Try a failed operation again, with as many attempts as at first. Raises NotFound, Forbidden, Conflict."""
+        """Try a failed operation again, with as many attempts as at first. Raises NotFound, Forbidden, Conflict, NameTaken."""
         seen = await self.find(principal, id, Permission.UPDATE)
         attempts = self._registry.provider(seen.record.endpoint).provider.attempts
 
@@ -164,7 +165,7 @@ class Operations:
             resource = None if current.resource is None else resources.get(transaction, current.resource)
             if current.resource is not None and resource is None:
                 raise Conflict("The resource is gone.")
-            if resource is not None and not resource.live and current.type not in ("delete", "purge"):
+            if resource is not None and not _may_be_retried(current, resource):
                 raise Conflict("The resource is deleted or being deleted.")
             again = record_operation(
                 transaction,
@@ -179,15 +180,24 @@ class Operations:
                 ),
             )
             if resource is not None:
-                waiting = transitions.types(operations.line(transaction, current.subject))
-                after = transitions.touched(resource, resource, waiting, transaction.now)
-                resources.save(transaction, replace(after, version=resource.version + 1, updated_at=transaction.now))
+                took_up(transaction, replace(resource, name_held=resource.name_held or current.type == Kind.RESTORE))
             _bind(transaction, bound, id)
             return again
 
         record = await self._ledger.write(write)
         await self._engine.publish(record.id)
         return replace(seen, record=record)
+
+
+def _may_be_retried(operation: OperationRecord, resource: ResourceRecord) -> bool:
+    match operation.type:
+        case Kind.DELETE:
+            return resource.deleted_at is None
+        case Kind.PURGE:
+            return True
+        case Kind.RESTORE:
+            return resource.status is Status.DELETED and resource.has_backend
+    return resource.live
 
 
 def _bind(transaction: Transaction, bound: BoundRequest | None, operation: str) -> None:

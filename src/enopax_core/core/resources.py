@@ -83,7 +83,9 @@ class Resources(Looks):
             assert record is not None  # noqa: S101  # `_new` makes one
 
             def write(transaction: Transaction) -> Accepted:
-                stored = resources.add(transaction, replace(record, created_at=transaction.now, updated_at=transaction.now))
+                sealed = self._vault.renewed(record.sealed_config)
+                new = replace(record, sealed_config=sealed, created_at=transaction.now, updated_at=transaction.now)
+                stored = resources.add(transaction, new)
                 operation = queue_operation(transaction, Kind.PROVISION, registered, stored, principal=principal.id)
                 return Accepted(resource=stored, operation=operation)
 
@@ -118,7 +120,7 @@ class Resources(Looks):
                 if not _same_desire(current, seen.record):
                     raise Stale
                 operation = queue_operation(transaction, Kind.UPDATE, registered, current, principal=principal.id)
-                desired = replace(current, **_desire(after))
+                desired = replace(current, **_desire(after), sealed_config=self._vault.renewed(after.sealed_config))
                 waiting = transitions.types(operations.line(transaction, id))
                 written = transitions.touched(current, desired, waiting, transaction.now)
                 written = replace(written, version=current.version + 1, updated_at=transaction.now)
@@ -196,7 +198,7 @@ class Resources(Looks):
         return await self._acceptance.write(change, conditions, write)
 
 
-DESIRED = ("name", "plan", "ssh_keys", "config", "sealed_config")
+DESIRED = ("name", "plan", "ssh_keys", "config")
 
 
 def _desire(record: ResourceRecord) -> dict[str, Any]:
@@ -204,4 +206,4 @@ def _desire(record: ResourceRecord) -> dict[str, Any]:
 
 
 def _same_desire(one: ResourceRecord, other: ResourceRecord) -> bool:
-    return _desire(one) == _desire(other)
+    return _desire(one) == _desire(other) and one.sealed_config == other.sealed_config

@@ -101,7 +101,7 @@ class Effects:
                 record_resource(transaction, before, "purged", {})
                 resources.drop(transaction, before.id)
                 return
-            self._reschedule(transaction, operation, registered)
+            self._reschedule(transaction, before, operation, registered)
         elif ended.state is State.QUEUED:
             after = before if ended.error is None else replace(before, message=ended.error.message)
         else:
@@ -125,7 +125,7 @@ class Effects:
             case Kind.PROVISION | Kind.UPDATE:
                 after = transitions.provisioned(after, ran_with, now)
             case Kind.DELETE:
-                return transitions.deleted(after, registered.provider.retention, now)
+                return transitions.deleted(after, _retention(registered, after), now)
             case Kind.RESTORE:
                 after = transitions.restored(after)
         after = transitions.with_outcome(after, ended.outcome, self._vault)
@@ -145,13 +145,14 @@ class Effects:
                 return replace(before, name_held=False, message=message)
         return before
 
-    def _reschedule(self, transaction: Transaction, operation: OperationRecord, registered: Registered) -> None:
+    def _reschedule(
+        self, transaction: Transaction, before: ResourceRecord, operation: OperationRecord, registered: Registered
+    ) -> None:
         """A resource that came into service gets its schedules; one that left keeps none but its purge."""
         assert operation.resource is not None  # noqa: S101  # a resource's operation
         if operation.type in (Kind.DELETE, Kind.RESTORE):
             schedules.drop(transaction, operation.resource)
         if operation.type == Kind.DELETE:
-            kept = registered.provider.retention or transitions.RECORD_KEPT
             schedules.put(
                 transaction,
                 Due(
@@ -159,7 +160,7 @@ class Effects:
                     name=Kind.PURGE,
                     endpoint=registered.endpoint,
                     every=PURGE_RETRY,
-                    due_at=transaction.now + kept,
+                    due_at=transaction.now + (_retention(registered, before) or transitions.RECORD_KEPT),
                 ),
             )
         if operation.type in (Kind.PROVISION, Kind.RESTORE):
@@ -175,6 +176,11 @@ class Effects:
                     ),
                     keep=True,
                 )
+
+
+def _retention(registered: Registered, resource: ResourceRecord) -> timedelta | None:
+    """How long data is kept; None where there is none: of a resource that never came into service."""
+    return registered.provider.retention if resource.has_backend else None
 
 
 def _without_changes(transaction: Transaction, line: list[OperationRecord]) -> list[OperationRecord]:

@@ -38,12 +38,11 @@ class LedgerJournal:
 
     async def save_step(self, attempt: Attempt, name: str, result: Any) -> None:
         """See Journal."""
-        sealed = self._vault.seal({"result": result})
 
         def write(transaction: Transaction) -> bool:
             if operations.fenced(transaction, attempt.record) is None:
                 return False
-            operations.save_step(transaction, attempt.id, name, sealed)
+            operations.save_step(transaction, attempt.id, name, self._vault.seal({"result": result}))
             return True
 
         if not await self._ledger.write(write):

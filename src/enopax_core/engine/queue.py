@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from enopax_core.engine import transitions
 from enopax_core.events.recorder import new_id, record_operation
+from enopax_core.ledger import operations, resources
 from enopax_core.ledger.interface import Transaction
 from enopax_core.records.operation import OperationRecord
 from enopax_core.records.resource import ResourceRecord
@@ -10,6 +14,29 @@ from enopax_core.registry import Registered
 
 TASK = "task:"
 """Subjects of operations that belong to no resource begin so: `task:git-repo`."""
+
+
+def queue_unchanged(
+    transaction: Transaction,
+    type: str,
+    registered: Registered,
+    resource: ResourceRecord,
+    *,
+    principal: str = "system",
+    sealed_input: bytes | None = None,
+) -> tuple[ResourceRecord, OperationRecord]:
+    """Accept an operation that changes nothing of the desired state. The record is a new version: `operation` is visible."""
+    operation = queue_operation(transaction, type, registered, resource, principal=principal, sealed_input=sealed_input)
+    return took_up(transaction, resource), operation
+
+
+def took_up(transaction: Transaction, resource: ResourceRecord) -> ResourceRecord:
+    """Write a resource that has an operation more in its line."""
+    waiting = transitions.types(operations.line(transaction, resource.id))
+    after = transitions.touched(resource, resource, waiting, transaction.now)
+    after = replace(after, version=resource.version + 1, updated_at=transaction.now)
+    resources.save(transaction, after)
+    return after
 
 
 def queue_operation(

@@ -8,7 +8,7 @@ from functools import partial
 
 from enopax_core.clock import Clock, rfc3339
 from enopax_core.engine.effects import Effects, Ended, Publish
-from enopax_core.engine.queue import TASK, queue_operation
+from enopax_core.engine.queue import TASK, queue_operation, queue_unchanged
 from enopax_core.engine.worker import backoff
 from enopax_core.errors import Cancelled, TemporaryError
 from enopax_core.ledger import events, operations, resources, schedules
@@ -51,7 +51,8 @@ class Sweep:
 
     async def due(self) -> Publish:
         """Operations that a worker could take now: a server may die between commit and publish."""
-        ids = await self._ledger.read(partial(operations.due_heads, size=PAGE))
+        endpoints = [known.endpoint for known in self._registry.providers]
+        ids = await self._ledger.read(partial(operations.due_heads, endpoints=endpoints, size=PAGE))
         return [(id, None) for id in ids]
 
     async def schedule(self) -> Publish:
@@ -111,7 +112,9 @@ class Sweep:
             return []
         if any(waiting.type == due.name for waiting in operations.line(transaction, due.subject)):
             return []  # the one before has not ended: it stands for this one too
-        return [(queue_operation(transaction, due.name, registered, resource).id, None)]
+        if resource is None:
+            return [(queue_operation(transaction, due.name, registered, None).id, None)]
+        return [(queue_unchanged(transaction, due.name, registered, resource)[1].id, None)]
 
     def _applies(self, due: Due, resource: ResourceRecord | None) -> bool:
         if resource is None:

@@ -17,7 +17,7 @@ from enopax_core.engine.dispatch import Dispatcher
 from enopax_core.engine.effects import Effects, Ended
 from enopax_core.engine.execute import Executor
 from enopax_core.engine.journal import LedgerJournal
-from enopax_core.errors import Cancelled, EnopaxError, LeaseLost, PermanentError, TemporaryError, TimedOut
+from enopax_core.errors import Cancelled, EnopaxError, LeaseLost, TemporaryError, TimedOut, Unavailable
 from enopax_core.events.recorder import record_operation, record_progress
 from enopax_core.ledger import operations, resources
 from enopax_core.ledger.interface import Ledger, Transaction
@@ -212,9 +212,9 @@ class Worker:
         return ended
 
     def _failed(self, attempt: Attempt, error: EnopaxError) -> Ended:
-        """Retryable or final is a type; anything a provider did not foresee is tried again."""
+        """Retryable or final is a type; anything a provider did not foresee is tried again, and so is a ledger that failed."""
         record = attempt.record
-        final = isinstance(error, PermanentError) or not isinstance(error, (TemporaryError, TimedOut))
+        final = not isinstance(error, (TemporaryError, TimedOut, Unavailable))
         if final or record.attempt >= record.max_attempts:
             return Ended(state=State.FAILED, error=error)
         wait = backoff(record.attempt)

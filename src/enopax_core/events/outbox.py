@@ -17,6 +17,7 @@ from enopax_core.records.event import Event
 log = logging.getLogger(__name__)
 PAGE = 200
 LONGEST_WAIT = 60.0  # seconds between tries of a consumer that fails
+LEDGER_WAIT = 1.0  # seconds until a ledger that failed is asked again
 GATHER = 0.02  # seconds: what happens at nearly the same time is read and remembered together, not event by event
 Consumer = Callable[[Event], Awaitable[None]]
 
@@ -34,6 +35,14 @@ class Outbox:
                 group.start_soon(self._deliver, name, consumer)
 
     async def _deliver(self, name: str, consumer: Consumer) -> None:
+        while True:
+            try:
+                await self._follow(name, consumer)
+            except Exception:  # the ledger failed (a full disk): begin again where the cursor stands
+                log.exception("Events for the plugin %s cannot be read or their cursor not be written; it is tried again.", name)
+                await anyio.sleep(LEDGER_WAIT)
+
+    async def _follow(self, name: str, consumer: Consumer) -> None:
         cursor = await self._ledger.write(partial(_begin, name=name))
         with self._feed.bell() as bell:
             while True:

@@ -53,15 +53,10 @@ def line(transaction: Transaction, subject: str) -> list[OperationRecord]:
     return [record(row) for row in transaction.execute("line_of", subject=subject)]
 
 
-def heads(transaction: Transaction, subjects: Sequence[str]) -> Mapping[str, str]:
-    """Id of the first operation in the line of each subject that has one."""
-    rows = transaction.execute("lines_of", subjects=json.dumps(list(subjects)))
-    return {row["subject"]: row["id"] for row in rows}
-
-
-def due_heads(transaction: Transaction, size: int) -> list[str]:
-    """Ids of operations that a worker could claim now."""
-    return [row["id"] for row in transaction.execute("due_heads", now=rfc3339(transaction.now), size=size)]
+def due_heads(transaction: Transaction, endpoints: Sequence[str], size: int) -> list[str]:
+    """Ids of operations of these providers that a worker could claim now."""
+    rows = transaction.execute("due_heads", now=rfc3339(transaction.now), endpoints=json.dumps(list(endpoints)), size=size)
+    return [row["id"] for row in rows]
 
 
 def expired(transaction: Transaction, size: int) -> list[OperationRecord]:

@@ -106,7 +106,11 @@ class SqliteLedger:
             raise NotOpen
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(Job(function, future, durable))
-        return await asyncio.shield(future)  # cancelling the caller does not undo what is being committed
+        try:
+            return await asyncio.shield(future)  # cancelling the caller does not undo what is being committed
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody is left to hear of it
+            raise
 
     async def read(self, function: Callable[[Transaction], T]) -> T:
         """See Ledger."""

@@ -61,6 +61,11 @@ def claim(transaction: Transaction, id: str, owner: str = "w-1", lease: timedelt
     return operations.claim(transaction, id, owner=owner, lease_until=transaction.now + lease)
 
 
+def due(transaction: Transaction) -> list[str]:
+    """Ids of operations that could be claimed now."""
+    return operations.due_heads(transaction, endpoints=["kit"], size=10)
+
+
 def finish(transaction: Transaction, record: OperationRecord) -> OperationRecord:
     """End an operation."""
     return record_operation(transaction, replace(record, state=State.SUCCEEDED, owner=None, lease_until=None))

@@ -12,7 +12,7 @@ from enopax_core.events.recorder import record_operation
 from enopax_core.ledger import operations
 from enopax_core.ledger.interface import Ledger, Transaction, UniqueViolation
 from enopax_core.records.operation import OperationRecord, State
-from enopax_core.testing.ledger.base import HOUR, MOMENT, LedgerTests, claim, finish, operation, together
+from enopax_core.testing.ledger.base import HOUR, MOMENT, LedgerTests, claim, due, finish, operation, together
 
 
 class Lines(LedgerTests):
@@ -57,14 +57,25 @@ class Lines(LedgerTests):
         await ledger.write(partial(operation, due=HOUR))
         second = await ledger.write(operation)
         assert await ledger.write(partial(claim, id=second.id)) is None
-        assert await ledger.read(partial(operations.due_heads, size=10)) == []
+        assert await ledger.read(due) == []
 
     async def test_lines_of_different_subjects_do_not_wait_for_each_other(self, ledger: Ledger) -> None:
         records = [await ledger.write(partial(operation, subject=f"r-{number}")) for number in range(5)]
-        heads = await ledger.read(partial(operations.due_heads, size=10))
+        heads = await ledger.read(due)
         assert sorted(heads) == sorted(record.id for record in records)
         assert all([await ledger.write(partial(claim, id=record.id)) for record in records])
-        assert await ledger.read(partial(operations.heads, subjects=["r-0", "r-9"])) == {"r-0": records[0].id}
+
+    async def test_one_that_is_tried_again_waits_for_what_runs_by_now(self, ledger: Ledger) -> None:
+        first, second = [await ledger.write(operation) for _ in range(2)]
+        await ledger.write(partial(operations.save, record=replace(first, state=State.FAILED)))
+        assert await ledger.write(partial(claim, id=second.id)) is not None
+        await ledger.write(partial(operations.save, record=first))
+        assert await ledger.read(due) == []
+        assert await ledger.write(partial(claim, id=first.id)) is None
+
+    async def test_operations_of_providers_that_are_missing_are_not_due(self, ledger: Ledger) -> None:
+        await ledger.write(operation)
+        assert await ledger.read(partial(operations.due_heads, endpoints=["another"], size=10)) == []
 
     async def test_only_who_holds_the_lease_passes_the_fence(self, ledger: Ledger) -> None:
         queued = await ledger.write(operation)

@@ -11,16 +11,16 @@ INSERT INTO operations (
 SELECT * FROM operations WHERE id = :id;
 
 -- name: claim_operation
--- Only the head of its subject's line, due, with nothing of that subject running. The attempt is counted here, so that
--- crash loops end.
+-- Only the head of its subject's line, due, with nothing of that subject running (one that is tried again stands before
+-- what was accepted since, and that may run by now). The attempt is counted here, so that crash loops end.
 UPDATE operations SET
     state = 'running', attempt = attempt + 1, owner = :owner, lease_until = :lease_until,
     started_at = coalesce(started_at, :now)
  WHERE id = :id AND state = 'queued' AND due_at <= :now
    AND NOT EXISTS (
-       SELECT 1 FROM operations AS earlier
-        WHERE earlier.subject = operations.subject AND earlier.state IN ('queued', 'running')
-          AND earlier.position < operations.position)
+       SELECT 1 FROM operations AS other
+        WHERE other.subject = operations.subject AND other.state IN ('queued', 'running')
+          AND (other.state = 'running' OR other.position < operations.position))
 RETURNING *;
 
 -- name: hold_lease
@@ -45,20 +45,15 @@ UPDATE operations SET
 -- What is running or waits for a subject, in order.
 SELECT * FROM operations WHERE subject = :subject AND state IN ('queued', 'running') ORDER BY position;
 
--- name: lines_of
--- The first operation of each subject's line, for a page of resources.
-SELECT subject, id, min(position) AS position FROM operations
- WHERE subject IN (SELECT value FROM json_each(:subjects)) AND state IN ('queued', 'running')
- GROUP BY subject;
-
 -- name: due_heads
--- Heads of lines that are due: published again, because a server may die between commit and publish.
+-- Heads of lines that are due: published again, because a server may die between commit and publish. Those of plugins
+-- that are missing here would be claimed by nobody and, past the limit, hide the others.
 SELECT id FROM operations
- WHERE state = 'queued' AND due_at <= :now
+ WHERE state = 'queued' AND due_at <= :now AND endpoint IN (SELECT value FROM json_each(:endpoints))
    AND NOT EXISTS (
-       SELECT 1 FROM operations AS earlier
-        WHERE earlier.subject = operations.subject AND earlier.state IN ('queued', 'running')
-          AND earlier.position < operations.position)
+       SELECT 1 FROM operations AS other
+        WHERE other.subject = operations.subject AND other.state IN ('queued', 'running')
+          AND (other.state = 'running' OR other.position < operations.position))
  ORDER BY due_at LIMIT :size;
 
 -- name: expired_leases
