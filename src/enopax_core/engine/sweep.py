@@ -43,7 +43,8 @@ class Sweep:
             published: Publish = []
             for lost in found:
                 if lost.id not in held:
-                    published += self._effects.end(transaction, lost, self._after_loss(lost), None)
+                    following = self._effects.end(transaction, lost, self._after_loss(lost), None)
+                    published += following if self._known(lost.endpoint) else []
                     self._look_again(transaction, lost)
             return published
 
