@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Iterable
 from typing import Any
 
 import click
 import pytest
-from tests.unit.pages import compare, named, section
+from tests.unit.pages import DOCS, compare, named, section
 
 from enopax_core import Core, Settings, client
 from enopax_core.cli import OWN, group
@@ -74,3 +75,12 @@ def test_every_bundled_provider_is_documented_with_its_fields(core: Core) -> Non
         missing += [plan for plan in known.plans if f"`{plan}`" not in part]
         missing += [f"{e.method} {e.path}" for e in known.endpoints if f"`{e.method} {e.path}`" not in part]
         assert missing == [], known.endpoint
+
+
+def test_the_floors_are_documented_as_they_are_kept() -> None:
+    linter = configparser.ConfigParser()
+    linter.read(DOCS.parent / ".importlinter")
+    kept = [set(re.findall(r"\w+", floor)) for floor in linter["importlinter:contract:floors"]["layers"].split("\n") if floor]
+    shown = re.search(r"```text\n(.*?)```", section("explanation/architecture.md", "The floors"), re.DOTALL)
+    assert shown is not None
+    assert [set(floor.split()) for floor in shown[1].splitlines()] == kept
