@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.acceptance.gitkit import Person
-from tests.acceptance.serverkit import PATIENCE, Server, serving
+from tests.acceptance.serverkit import PATIENCE, Server, eventually, serving
 
 ENOPAX = (sys.executable, "-m", "enopax_core.cli")
 Ended = subprocess.CompletedProcess[str]
@@ -283,6 +283,19 @@ def test_a_project_is_followed_line_by_line(enopax: Terminal) -> None:
         lines = [following.stdout.readline() for _ in range(2)]
         following.terminate()
     assert [line.split()[3] for line in lines] == ["operation.queued", "operation.running"]
+
+
+def test_what_has_drifted_is_shown_by_its_fields_and_mended(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", ENOPAX_RECONCILE_SECONDS="1") as server:
+        enopax = Terminal(server)
+        made = enopax.json("provision", "example", "one", "--message", "hi")
+        file = tmp_path / "project.yaml"
+        file.write_text(enopax("export").stdout)
+        backend = server.data_dir / "example" / f"{made['id']}.txt"
+        backend.write_text("tampered with")
+        eventually("the drift is seen", lambda: "Drifted" in enopax("show", "example", "one").stdout)
+        assert "~ example one (Drifted: The backend differs in message.)" in enopax("apply", "-f", str(file), "--yes").stdout
+        assert backend.read_text() == "hi"
 
 
 def test_the_page_on_files_says_what_happens(enopax: Terminal, person: Callable[[str], Person]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.integration.conftest import ORGANISATION, PLACE, PROJECT, House
 
 from enopax_core.client import AsyncClient, Patience, operations, resources
-from enopax_core.errors import Invalid, NotFound, PreconditionFailed, Unauthenticated
+from enopax_core.errors import Invalid, Malformed, NotFound, PreconditionFailed, Unauthenticated
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +36,16 @@ async def test_a_change_is_refused_when_the_resource_is_not_what_was_seen(house:
         await client.send(resources.update("shelf", made.id, {"name": "two"}, etag=seen.etag))
         with pytest.raises(PreconditionFailed):
             await client.send(resources.update("shelf", made.id, {"name": "three"}, etag=seen.etag))
+
+
+async def test_a_long_answer_comes_piece_by_piece_or_as_the_error_that_it_is(house: House) -> None:
+    await house.make()
+    async with client_of(house) as client:
+        log = b"".join([piece async for piece in client.download("GET", "/v1/admin/audit")])
+        assert [json.loads(line)["action"] for line in log.splitlines()] == ["provision"]
+        with pytest.raises(Malformed):
+            async for _ in client.download("GET", "/v1/admin/audit", params={"after": "x"}):
+                pass
 
 
 async def test_errors_are_those_of_the_core(house: House) -> None:

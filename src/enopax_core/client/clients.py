@@ -159,6 +159,18 @@ class AsyncClient:
             if following.goes_on:
                 await anyio.sleep(following.pause)
 
+    async def download(self, method: str, path: str, *, params: Mapping[str, str] | None = None) -> AsyncIterator[bytes]:
+        """See Client."""
+        try:
+            async with self._http.stream(method, path, params=params, timeout=PATIENT) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise refusal(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx2.TransportError as error:
+            raise unreachable(error) from error
+
     def follow(self, operation: str) -> AsyncIterator[Event]:
         """See Client."""
         return self.events(f"/v1/operations/{operation}/events")
