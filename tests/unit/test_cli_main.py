@@ -49,7 +49,18 @@ def test_help_imports_nothing_that_only_a_server_needs(arguments: list[str]) -> 
     )
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in said.stderr.splitlines() if "|" in line}
     assert "click" in imported
-    heavy = {"uvicorn", "starlette", "pydantic", "jsonschema", "asyncssh", "httpx", "asyncio", "prometheus_client", "enopax_git"}
+    heavy = {
+        "uvicorn",
+        "starlette",
+        "pydantic",
+        "jsonschema",
+        "asyncssh",
+        "httpx2",
+        "rich",
+        "asyncio",
+        "prometheus_client",
+        "enopax_git",
+    }
     assert not imported & heavy
 
 
