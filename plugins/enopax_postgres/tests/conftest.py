@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -73,21 +74,30 @@ async def rows(database: dict[str, Any], *statements: LiteralString) -> list[Any
     return await anyio.to_thread.run_sync(run)
 
 
-@pytest.fixture(scope="module")
-async def site() -> AsyncIterator[Site]:
-    """An open core whose data directory nobody else may enter; everything it has made is gone afterwards."""
+@contextlib.asynccontextmanager
+async def opened(**postgres: Any) -> AsyncIterator[Site]:
+    """A site with settings of the plugin; nobody else may enter its data directory, and all that it has made goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="enopax-pg-"))
-    settings = Settings(data_dir=folder / "data", sections={"postgres": {"rotation_grace": GRACE}})
+    settings = Settings(data_dir=folder / "data", sections={"postgres": {"rotation_grace": GRACE, **postgres}})
     async with Core(settings, plugins=[plugin]) as core:
         key = core.owner_key_file.read_text().strip()
         transport = httpx.ASGITransport(create_app(core))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://enopax.test", headers={"X-API-Key": key}, timeout=120
         ) as client:
-            yield Site(core, client)
-            for service in await core.host.runtime.services():
-                await core.host.runtime.remove(service.id)
+            try:
+                yield Site(core, client)
+            finally:
+                for service in await core.host.runtime.services():
+                    await core.host.runtime.remove(service.id)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+async def site() -> AsyncIterator[Site]:
+    """Shared by the tests of a module."""
+    async with opened() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,11 @@ from enopax_postgres.changes import in_window
 from enopax_postgres.cluster import crc32c
 from enopax_postgres.installations import Installations
 from enopax_postgres.parameters import parameters
-from enopax_postgres.plans import MEDIUM, SMALL, size_of
+from enopax_postgres.plans import GIB, plans, size_of
+from enopax_postgres.quota import Level, level
 from enopax_postgres.serverfiles import SEGMENT_BYTES, archive_script, quoted
 
+SMALL, MEDIUM = plans(10 * GIB, 50 * GIB)
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
@@ -117,6 +119,25 @@ def test_a_certificate_is_due_in_its_last_month(tmp_path: Path, age: timedelta, 
 def test_a_certificate_that_lacks_a_name_is_due(tmp_path: Path) -> None:
     issued = Authority(tmp_path).issue_server("one", ["localhost"], NOW)
     assert is_due(issued.certificate, ["localhost", "db.example.org"], NOW)
+
+
+# ── Disk ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("share", "now", "then"),
+    [
+        (0.99, Level.OPEN, Level.OPEN),
+        (1.00, Level.OPEN, Level.READ_ONLY),
+        (0.96, Level.READ_ONLY, Level.READ_ONLY),
+        (0.94, Level.READ_ONLY, Level.OPEN),
+        (1.10, Level.READ_ONLY, Level.CLOSED),
+        (1.05, Level.CLOSED, Level.READ_ONLY),
+        (0.96, Level.CLOSED, Level.READ_ONLY),
+    ],
+)
+def test_a_full_database_is_read_only_until_there_is_room_again(share: float, now: Level, then: Level) -> None:
+    assert level(share, now) is then
 
 
 # ── Parameters ───────────────────────────────────────────────────────────────────────────────────────────────────────

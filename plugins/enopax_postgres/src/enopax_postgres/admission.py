@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from enopax_core import Change, ResourceRecord
 from enopax_core.errors import Fault
+from enopax_core.provider import Plan
 from enopax_postgres.config import FIXED
 from enopax_postgres.installations import Installations
-from enopax_postgres.plans import PLANS
 
 NEEDS_ICU = "This PostgreSQL is built without ICU: only C.UTF-8 and C are possible."
 
 
-def faults(change: Change, installations: Installations, origin: ResourceRecord | None) -> list[Fault]:
+def faults(change: Change, installations: Installations, plans: Sequence[Plan], origin: ResourceRecord | None) -> list[Fault]:
     """Everything that is wrong with a change of a database; `origin` is the resource that `recoverFrom` names."""
     after = change.after
     if after is None:
         return []
     if change.before is not None:
-        return [*_fixed(change.before.config, after.config), *_shrinking(change.before, after)]
+        return [*_fixed(change.before.config, after.config), *_shrinking(change.before, after, plans)]
     if after.config.get("recoverFrom") is not None:
         return _origin(after, origin)
     return _new(after.config, installations)
@@ -60,9 +60,9 @@ def _fixed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Fault]:
     ]
 
 
-def _shrinking(before: ResourceRecord, after: ResourceRecord) -> list[Fault]:
+def _shrinking(before: ResourceRecord, after: ResourceRecord, plans: Sequence[Plan]) -> list[Fault]:
     """The disk of the smaller plan may be too small for what is there already."""
-    disks = {plan.id: plan.limits["diskBytes"] for plan in PLANS}
+    disks = {plan.id: plan.limits["diskBytes"] for plan in plans}
     if disks.get(after.plan or "", 0) < disks.get(before.plan or "", 0):
         return [Fault("/plan", "A database cannot move to a smaller plan: recover it into a new one of that plan.")]
     return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from enopax_core.provider import Operation
+from enopax_postgres import quota
 from enopax_postgres.databases import Databases
 from enopax_postgres.instance import Instance
 
@@ -24,7 +25,18 @@ class Changes:
         self._databases.reload(instance)
         self._databases.extend(instance)
         self._databases.pool(instance)
+        self.keep_within_disk(instance)
         return self._databases.waiting(instance)
+
+    def keep_within_disk(self, instance: Instance) -> int:
+        """Enforce the plan's disk; bytes that are left of it. Raises TemporaryError when the server cannot be reached."""
+        used = quota.used(instance.layout)
+        with self._databases.administration(instance) as connection:
+            now = quota.current(connection, instance.config.database)
+            wanted = quota.level(used / instance.size.disk, now)
+            if wanted is not now:
+                quota.enforce(connection, instance.config.database, wanted)
+        return instance.size.disk - used
 
     def restart(self, operation: Operation, instance: Instance) -> None:
         """Restart a server; connections end."""

@@ -15,7 +15,8 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import TupleRow
 
-from enopax_core.provider import LogLine, Operation, Outcome, PermanentError, Resource, TemporaryError
+from enopax_core import ResourceRecord
+from enopax_core.provider import LogLine, Operation, Outcome, PermanentError, Plan, Resource, TemporaryError
 from enopax_postgres import pooler, roles, services, sessions
 from enopax_postgres.addresses import Address
 from enopax_postgres.administration import Administrator
@@ -42,6 +43,7 @@ class Databases:
     def __init__(
         self,
         *,
+        plans: Sequence[Plan],
         backups: Path,
         installations: Installations,
         machine: Machine,
@@ -53,6 +55,7 @@ class Databases:
         rotation_grace: timedelta,
     ) -> None:
         """`backups` holds a directory for the backups of each database."""
+        self._plans = {plan.id: plan for plan in plans}
         self._machine, self._backups, self._templates = machine, backups, templates
         self._installations, self._authority, self._address = installations, authority, address
         self._administrator, self._pgbouncer, self._rotation_grace = administrator, pgbouncer, rotation_grace
@@ -71,6 +74,15 @@ class Databases:
             raise PermanentError("There is no database of this resource on this machine.")
         return self._instance(resource, major)
 
+    def of(self, record: ResourceRecord) -> Instance:
+        """The same for a resource as the ledger keeps it. Raises PermanentError."""
+        layout, major = self.layout(record.id), _major(self.layout(record.id))
+        if major is None:
+            raise PermanentError("There is no database of this resource on this machine.")
+        return self._compose(
+            record.id, layout, major, self._plans[record.plan or ""], DatabaseConfig.model_validate(record.config)
+        )
+
     def port(self, id: str) -> int:
         """The port of a database."""
         return self._machine.port(id, "direct")
@@ -85,14 +97,17 @@ class Databases:
         return sorted({*kept, *self._machine.services(SERVER)})
 
     def _instance(self, resource: Resource[DatabaseConfig], version: str) -> Instance:
+        return self._compose(resource.id, self.layout(resource.id), version, resource.plan, resource.config)
+
+    def _compose(self, id: str, layout: Layout, version: str, plan: Plan, config: DatabaseConfig) -> Instance:
         return Instance(
-            id=resource.id,
-            layout=self.layout(resource.id),
+            id=id,
+            layout=layout,
             installation=self._installations.get(version),
-            port=self.port(resource.id),
-            pooler_port=None if self._pgbouncer is None else self._machine.port(resource.id, "pooler"),
-            size=size_of(resource.plan),
-            config=resource.config,
+            port=self.port(id),
+            pooler_port=None if self._pgbouncer is None else self._machine.port(id, "pooler"),
+            size=size_of(plan),
+            config=config,
         )
 
     # ── Making ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 from psycopg import Connection
 
 from enopax_core.provider import Condition, Metric, Observed, PermanentError, TemporaryError
-from enopax_postgres import insights
+from enopax_postgres import insights, quota
 from enopax_postgres.backups import gap
 from enopax_postgres.backups.catalogue import Backup
 from enopax_postgres.backups.keeping import BackupKeeping
@@ -19,6 +20,14 @@ from enopax_postgres.requests import Insights
 
 OVERDUE = timedelta(hours=26)
 """A daily backup is missed when the last good one is older."""
+
+DISK: Sequence[tuple[float, Literal["True", "False"], str, str]] = (
+    (quota.CLOSED, "False", "Closed", ": the database takes no connections until the plan is a larger one"),
+    (1.0, "False", "ReadOnly", ": it is read-only until something is removed (SET default_transaction_read_only = off)"),
+    (quota.CRITICAL, "False", "Critical", ""),
+    (quota.LOW, "True", "Low", ""),
+)
+"""From which share of the disk on, what the condition says."""
 
 
 class Looks:
@@ -44,11 +53,12 @@ class Looks:
             reason="Parameters" if waiting else "None",
             message=f"{', '.join(waiting)} take effect with the next restart." if waiting else "",
         )
-        bad = [condition for condition in (archived, backed_up) if condition.status == "False"]
+        disk = disk_space(quota.used(instance.layout) / instance.size.disk)
+        bad = [condition for condition in (archived, backed_up, disk) if condition.status == "False"]
         return Observed(
             health="degraded" if bad else "ready",
             message=" ".join(condition.message for condition in bad),
-            conditions=[backed_up, archived, restart],
+            conditions=[backed_up, archived, disk, restart],
         )
 
     def metrics(self, instance: Instance) -> Mapping[str, Metric]:
@@ -67,6 +77,8 @@ class Looks:
             )
         size = sum(backup.size for backup in backups.all())
         found["backup_size_bytes"] = Metric(value=size, unit="bytes", help="Size of all base backups.")
+        used = quota.used(instance.layout) if instance.layout.data.exists() else 0
+        found["disk_used_bytes"] = Metric(value=used, unit="bytes", help="Disk that counts against the plan's.")
         found["disk_limit_bytes"] = Metric(value=instance.size.disk, unit="bytes", help="Disk of the plan.")
         return found
 
@@ -92,6 +104,14 @@ def backed_up(last: Backup | None, now: datetime, born: datetime) -> Condition:
         message = f"The last good backup is of {last.finished_at:%Y-%m-%d %H:%M} UTC."
         return Condition(type="BackedUp", status="False", reason="Overdue", message=message)
     return Condition(type="BackedUp", status="True", reason="Verified", message=f"Backup {last.id} is good.")
+
+
+def disk_space(share: float) -> Condition:
+    """How much of the plan's disk is taken."""
+    for bound, status, reason, message in DISK:
+        if share >= bound:
+            return Condition(type="DiskSpace", status=status, reason=reason, message=f"{share:.0%} of the disk is used{message}.")
+    return Condition(type="DiskSpace", status="True", reason="Enough")
 
 
 def _born(instance: Instance) -> datetime:

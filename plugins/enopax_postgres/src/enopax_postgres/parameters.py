@@ -33,6 +33,7 @@ RESTART = frozenset(
 def parameters(size: Size, major: int) -> Mapping[str, str]:
     """Parameters of a server of that size and major version, by name, as text for postgresql.conf."""
     shared = size.memory // 4
+    log = max(64 * MIB, size.disk // 10)  # the least that leaves room for a checkpoint: four segments
     connections = size.connections + RESERVED_CONNECTIONS
     parallel = max(1, size.cpus // 2)
     found = {
@@ -57,13 +58,14 @@ def parameters(size: Size, major: int) -> Mapping[str, str]:
         # Write-ahead log: bounded by the disk of the plan
         "wal_level": "replica",
         "wal_compression": "on",  # [fact] halves the archive; every build has the method `pglz`
-        "max_wal_size": _mib(size.disk // 10),
-        "min_wal_size": "80MB",  # [doc] the default: an idle instance shall not hold a gigabyte
-        "max_slot_wal_keep_size": _mib(size.disk // 10),  # [doc] unlimited by default: a lost replica would fill the disk
+        "max_wal_size": _mib(log),
+        "min_wal_size": "32MB",  # [doc] the least: an idle instance shall not hold a gigabyte
+        "max_slot_wal_keep_size": _mib(log),  # [doc] unlimited by default: a lost replica would fill the disk
         "checkpoint_completion_target": "0.9",  # [doc] the default since 14
         # Archive: what is lost with the machine is at most a minute
         "archive_mode": "on",
         "archive_timeout": "60s",  # [doc] "a minute or so is usually reasonable"
+        "temp_file_limit": f"{size.disk // 5 // KIB}kB",  # [doc] of one session; unlimited by default
         # Security
         "password_encryption": "scram-sha-256",
         "ssl": "on",

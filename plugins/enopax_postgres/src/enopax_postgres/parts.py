@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from enopax_core import Host
+from enopax_core.provider import Plan
 from enopax_postgres.addresses import Address
 from enopax_postgres.administration import Administrator
 from enopax_postgres.authority import Authority
@@ -33,7 +35,7 @@ class Parts:
     looks: Looks
 
 
-def compose(host: Host, settings: PostgresSettings, installations: Installations) -> Parts:
+def compose(host: Host, settings: PostgresSettings, installations: Installations, plans: Sequence[Plan]) -> Parts:
     """Make the directories and put everything together."""
     machine = Machine(host)
     home = host.data_dir / "postgres"
@@ -45,6 +47,7 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
     authority = Authority(home / "authority")
     administrator = Administrator(authority, home / "administration")
     databases = Databases(
+        plans=plans,
         backups=folder,
         installations=installations,
         machine=machine,

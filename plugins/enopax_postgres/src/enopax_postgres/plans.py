@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from enopax_core.provider import Plan
 
 GIB = 1 << 30
 
-SMALL = Plan(
-    id="postgres-small",
-    name="Small",
-    description="2 vCPU, 4 GB of memory, 10 GB on disk; daily backups kept 7 days, point-in-time recovery.",
-    limits={"cpus": 2, "memoryBytes": 4 * GIB, "diskBytes": 10 * GIB, "backupDays": 7, "connections": 100},
-)
-MEDIUM = Plan(
-    id="postgres-medium",
-    name="Medium",
-    description="4 vCPU, 16 GB of memory, 50 GB on disk; daily backups kept 30 days, point-in-time recovery, query insights.",
-    limits={"cpus": 4, "memoryBytes": 16 * GIB, "diskBytes": 50 * GIB, "backupDays": 30, "connections": 200, "insights": 1},
-)
-PLANS = (SMALL, MEDIUM)
+SMALL, MEDIUM = "postgres-small", "postgres-medium"
+
+
+def plans(small_disk: int, medium_disk: int) -> Sequence[Plan]:
+    """The offers, with their disks in bytes."""
+    return (
+        Plan(
+            id=SMALL,
+            name="Small",
+            description=f"2 vCPU, 4 GB of memory, {_gigabytes(small_disk)} on disk; backups kept 7 days, point-in-time recovery.",
+            limits={"cpus": 2, "memoryBytes": 4 * GIB, "diskBytes": small_disk, "backupDays": 7, "connections": 100},
+        ),
+        Plan(
+            id=MEDIUM,
+            name="Medium",
+            description=f"4 vCPU, 16 GB of memory, {_gigabytes(medium_disk)} on disk; backups kept 30 days, query insights.",
+            limits={
+                "cpus": 4,
+                "memoryBytes": 16 * GIB,
+                "diskBytes": medium_disk,
+                "backupDays": 30,
+                "connections": 200,
+                "insights": 1,
+            },
+        ),
+    )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / GIB:g} GB"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -39,6 +40,13 @@ async def enopax_admit(host: Host, change: Change) -> None:
         return
     source = (change.after.config.get("recoverFrom") or {}).get("resource")
     origin = None if source is None else await host.resources.get(source)
-    found = await anyio.to_thread.run_sync(faults, change, _service(host).installations, origin)
+    service = _service(host)
+    found = await anyio.to_thread.run_sync(faults, change, service.installations, service.plans, origin)
     if found:
         raise Invalid(faults=found)
+
+
+@hookimpl
+def enopax_lifespan(host: Host) -> contextlib.AbstractAsyncContextManager[None]:
+    """Watch the databases while the core is open."""
+    return _service(host).running()

@@ -33,6 +33,10 @@ BODY: LiteralString = """
 SELECT rolname::text, rolpassword FROM pg_authid
  WHERE rolname = login AND rolname IN ({logins}) AND coalesce(rolvaliduntil, 'infinity') > now()
 """
+PRESENT: LiteralString = """
+SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE n.nspname = %s AND p.proname = 'lookup' AND p.prosrc = %s
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +106,14 @@ def ensure_lookup(connection: Connection, logins: Sequence[str]) -> None:
     """Let the pooler read the verifiers of the logins, and nothing else. In the customer's database; repeatable."""
     role = Identifier(POOLER)
     body = SQL(BODY).format(logins=SQL(", ").join(map(sql.Literal, logins))).as_string(connection)
-    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (POOLER,)).fetchone() is None:
-        connection.execute(SQL("CREATE ROLE {} LOGIN").format(role))
-    connection.execute(SQL("GRANT CONNECT ON DATABASE {} TO {}").format(Identifier(connection.info.dbname), role))
-    connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(role))
-    connection.execute(SQL(LOOKUP).format(schema=role, body=sql.Literal(body)))
-    connection.execute(SQL("REVOKE ALL ON FUNCTION {}.lookup(text) FROM PUBLIC").format(role))
-    connection.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(role, role))
-    connection.execute(SQL("GRANT EXECUTE ON FUNCTION {}.lookup(text) TO {}").format(role, role))
+    if connection.execute(PRESENT, (POOLER, body)).fetchone() is not None:
+        return  # written anew each hour, it would make the catalogue grow
+    with connection.transaction():
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (POOLER,)).fetchone() is None:
+            connection.execute(SQL("CREATE ROLE {} LOGIN").format(role))
+        connection.execute(SQL("GRANT CONNECT ON DATABASE {} TO {}").format(Identifier(connection.info.dbname), role))
+        connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(role))
+        connection.execute(SQL(LOOKUP).format(schema=role, body=sql.Literal(body)))
+        connection.execute(SQL("REVOKE ALL ON FUNCTION {}.lookup(text) FROM PUBLIC").format(role))
+        connection.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(role, role))
+        connection.execute(SQL("GRANT EXECUTE ON FUNCTION {}.lookup(text) TO {}").format(role, role))

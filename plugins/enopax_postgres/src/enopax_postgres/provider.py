@@ -18,6 +18,7 @@ from enopax_core.provider import (
     Operation,
     Outcome,
     PermanentError,
+    Plan,
     Provider,
     Resource,
     custom_endpoint,
@@ -25,7 +26,7 @@ from enopax_core.provider import (
 )
 from enopax_postgres.backups.catalogue import Backup
 from enopax_postgres.config import DatabaseConfig
-from enopax_postgres.plans import PLANS, size_of
+from enopax_postgres.plans import size_of
 from enopax_postgres.requests import Backups, Insights, Recovered, RecoverRequest, Restarted
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     name, endpoint = "postgres", ENDPOINT
     description = "A PostgreSQL database with TLS, backups and point-in-time recovery."
-    plans = PLANS
     retention = timedelta(days=7)
     timeout = timedelta(hours=12)  # a recovery reads whole archives
 
-    def __init__(self, host: Host, parts: Callable[[], Parts]) -> None:
+    def __init__(self, host: Host, plans: Sequence[Plan], parts: Callable[[], Parts]) -> None:
         """`parts` gives what does the work; asked late, because it imports what is not needed before."""
+        self.plans = plans
         self._host, self._parts = host, parts
 
     # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────

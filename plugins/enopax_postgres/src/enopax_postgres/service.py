@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+import anyio
+import anyio.to_thread
+
 from enopax_core import Host
+from enopax_postgres.exposition import Exposition
 from enopax_postgres.installations import Installations
+from enopax_postgres.plans import plans
 from enopax_postgres.provider import PostgresProvider
 from enopax_postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
     from enopax_postgres.parts import Parts
+
+IDLE = 1.0
+"""Seconds between two looks for the first database."""
 
 
 class PostgresService:
@@ -22,9 +32,10 @@ class PostgresService:
         self._host = host
         self._settings = host.settings("postgres", PostgresSettings)
         self.installations = Installations(self._settings.programs, os.environ.get("PATH", ""))
+        self.plans = plans(self._settings.small_disk_bytes, self._settings.medium_disk_bytes)
         self._parts: Parts | None = None
         self._composing = threading.Lock()
-        self.provider = PostgresProvider(host, self.parts)
+        self.provider = PostgresProvider(host, self.plans, self.parts)
 
     def parts(self) -> Parts:
         """What does the work."""
@@ -33,5 +44,23 @@ class PostgresService:
                 # psycopg and X.509 cost 0.1 s and 20 MB: a server without databases does without.
                 from enopax_postgres.parts import compose
 
-                self._parts = compose(self._host, self._settings, self.installations)
+                self._parts = compose(self._host, self._settings, self.installations, self.plans)
             return self._parts
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch the databases, from the first one on."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch)
+            yield
+            group.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        home = self._host.data_dir / "postgres"
+        while not home.exists():  # noqa: ASYNC110  # what makes it may be another thread; a look costs a microsecond
+            await anyio.sleep(IDLE)
+        from enopax_postgres.watch import Watch  # as above
+
+        exposition = Exposition()
+        self._host.registry.register(exposition)
+        await Watch(self._host, await anyio.to_thread.run_sync(self.parts), exposition).run()

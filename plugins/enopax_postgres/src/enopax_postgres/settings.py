@@ -16,6 +16,8 @@ class PostgresSettings(BaseModel):
     public_host: str | None = Field(default=None, description="Host name in addresses, where it is not `host`.")
     programs: str = Field(default="", description="Directories with PostgreSQL's programs, separated by colons; searched first.")
     backup_dir: Path | None = Field(default=None, description="Where backups lie; by default in the data directory.")
+    small_disk_bytes: int = Field(default=10 << 30, ge=64 << 20, description="Disk of the plan postgres-small, in bytes.")
+    medium_disk_bytes: int = Field(default=50 << 30, ge=64 << 20, description="Disk of the plan postgres-medium, in bytes.")
     rotation_grace: int = Field(
         default=300, ge=0, le=86400, description="Seconds for which the old password still opens connections after a rotation."
     )

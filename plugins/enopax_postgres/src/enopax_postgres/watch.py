@@ -1,0 +1,70 @@
+"""Looks at every database again and again: keeps its disk within the plan's, and measures it for Prometheus."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import anyio
+import anyio.to_thread
+
+from enopax_core import Host, ResourceRecord, Status
+from enopax_core.errors import EnopaxError
+from enopax_postgres.exposition import Exposition
+from enopax_postgres.parts import Parts
+
+log = logging.getLogger(__name__)
+TICK = 2.0
+"""Seconds between two rounds, and so the shortest time between two looks at one database."""
+LONGEST = 30.0
+"""Seconds after which even an empty database is looked at: a scrape of Prometheus a minute finds something new."""
+FASTEST = 200 << 20
+"""Bytes a second that nobody writes faster: what is free divided by it is the time in which nothing can happen."""
+AT_ONCE = 4
+
+
+class Watch:
+    """Watches the databases of one core."""
+
+    def __init__(self, host: Host, parts: Parts, exposition: Exposition) -> None:
+        self._host, self._parts, self._exposition = host, parts, exposition
+        self._due: dict[str, float] = {}
+        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._round()
+            except EnopaxError as error:  # the runtime cannot be reached: it says so itself, and comes back
+                log.warning("Databases could not be looked at: %s", error.message)
+            await anyio.sleep(TICK)
+
+    async def _round(self) -> None:
+        ids = await anyio.to_thread.run_sync(self._parts.databases.ids, limiter=self._limiter)
+        records = [record for id in ids if (record := await self._host.resources.get(id)) is not None and _serves(record)]
+        self._exposition.keep([record.id for record in records])
+        self._due = {record.id: self._due.get(record.id, 0) for record in records}
+        now = time.monotonic()
+        async with anyio.create_task_group() as group:
+            for record in records:
+                if self._due[record.id] <= now:
+                    group.start_soon(self._look, record)
+
+    async def _look(self, record: ResourceRecord) -> None:
+        wait = LONGEST
+        try:
+            wait = await anyio.to_thread.run_sync(self._measure, record, limiter=self._limiter)
+        except EnopaxError as error:
+            log.info("The database %s could not be looked at: %s", record.id, error.message)
+        self._due[record.id] = time.monotonic() + wait
+
+    def _measure(self, record: ResourceRecord) -> float:
+        instance = self._parts.databases.of(record)
+        free = self._parts.changes.keep_within_disk(instance)
+        self._exposition.put(record.id, self._parts.looks.metrics(instance))
+        return min(LONGEST, max(0, free) / FASTEST)
+
+
+def _serves(record: ResourceRecord) -> bool:
+    return record.has_backend and record.status in (Status.ACTIVE, Status.DEGRADED, Status.UPDATING)
