@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import configparser
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import click
 import pytest
-from tests.unit.pages import DOCS, compare, named, section
+from tests.unit.pages import DOCS, compare, named, section, text
 
 from enopax_core import Core, Settings, client
 from enopax_core.cli import OWN, group
@@ -84,3 +85,14 @@ def test_the_floors_are_documented_as_they_are_kept() -> None:
     shown = re.search(r"```text\n(.*?)```", section("explanation/architecture.md", "The floors"), re.DOTALL)
     assert shown is not None
     assert [set(floor.split()) for floor in shown[1].splitlines()] == kept
+
+
+@pytest.mark.parametrize("page", sorted(str(path.relative_to(DOCS)) for path in DOCS.glob("**/*.md")))
+def test_no_page_has_two_headings_alike(page: str) -> None:
+    headings = re.findall(r"^##+ .*$", re.sub(r"^```.*?^```", "", text(page), flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    assert [heading for heading, times in Counter(headings).items() if times > 1] == []
+
+
+def test_the_glossary_is_in_order() -> None:
+    terms = re.findall(r"^(\w.*)\n:   ", text("reference/glossary.md"), re.MULTILINE)
+    assert terms == sorted(set(terms), key=str.lower)
