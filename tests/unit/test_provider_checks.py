@@ -136,6 +136,14 @@ def test_two_custom_endpoints_of_one_path_are_refused(tmp_path: Path) -> None:
         Core(Settings(data_dir=tmp_path), plugins=[Twice()])
 
 
+def test_a_custom_endpoint_may_take_whatever_its_path_holds(tmp_path: Path) -> None:
+    class Open(Plain):
+        @custom_endpoint("GET", "/books/{book}", permission="read")
+        def look(self, resource: Resource[Config], **path: str) -> None: ...
+
+    Core(Settings(data_dir=tmp_path), plugins=[Open()])
+
+
 def test_a_schedule_takes_an_operation_and_a_resource(tmp_path: Path) -> None:
     @scheduled(every=timedelta(hours=1))
     def dust(self: Any, resource: Resource[Config]) -> None: ...

@@ -66,8 +66,9 @@ def _check_arguments(endpoint: CustomEndpoint, function: Callable[..., object], 
     path = endpoint.path
     at, in_path = where(function), NAMES.findall(path)
     parameters = _parameters(function, at)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for name in in_path:
-        if name not in parameters:
+        if name not in parameters and not takes_any:
             raise PluginRefused(f"The path {path} holds {{{name}}}, which {function.__name__} does not take. ({at})")
     for name, parameter in parameters.items():
         if (
