@@ -63,7 +63,7 @@ class ScriptProvider(Provider[Json]):
             async with self._looks:
                 return await self._run(endpoint.name, answers.answer, resource, operation, more)
 
-        takes = ["resource", *(["operation"] if durable else []), *([] if endpoint.body is None else ["request"])]
+        takes = ["resource", *(["operation"] if durable else []), *([] if endpoint.body is None else ["request"]), "path"]
         signature = inspect.signature(call)
         parameters = [signature.parameters[name].replace(default=inspect.Parameter.empty) for name in takes]
         call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what the core goes by
