@@ -29,6 +29,8 @@ PROVIDER_METHODS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("inventory", "endpoints", "schedules"), ()),
 }
 GOVERNING_ARGUMENTS: Mapping[str, frozenset[str]] = {
+    "enopax_backup": frozenset({"host", "folder"}),
+    "enopax_restore": frozenset({"host", "folder"}),
     "enopax_providers": frozenset({"host"}),
     "enopax_tables": frozenset(),
     "enopax_permissions": frozenset(),
