@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.acceptance.gitkit import Person
 from tests.acceptance.repositories import Repository, act, change, create, on_disk
-from tests.acceptance.serverkit import Server, eventually, serving
+from tests.acceptance.serverkit import PATIENCE, Server, eventually, serving
 
 People = Callable[[str], Person]
 GONE = "There is no such repository, or you may not see it."
@@ -368,3 +371,21 @@ def test_an_address_that_is_no_transfer_is_refused(server: Server, hostile: tupl
     assert answer.status_code in (401, 403, 404), answer.text
     assert "root:" not in answer.text
     assert str(server.data_dir) not in answer.text
+
+
+def test_the_answer_to_a_push_over_http_waits_until_the_push_is_in(server: Server) -> None:
+    """nginx sends no more of a request once its answer has begun."""
+    repository = create(server, "patient")
+    address = urlsplit(repository.http)
+    basic = base64.b64encode(f"git:{repository.token}".encode()).decode()
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=PATIENCE) as client:
+        client.sendall(
+            f"POST {address.path}/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\n"
+            "Content-Type: application/x-git-receive-pack-request\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n00\r\n".encode()
+        )
+        client.settimeout(0.5)  # an answer that begins too early comes within some 20 ms
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        client.settimeout(PATIENCE)
+        client.sendall(b"2\r\n00\r\n0\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"

@@ -128,8 +128,14 @@ class SmartHttp:
         source.close_outer()
         sink.close_outer()
         self._transfers[git] = (principal, access)
-        feeding = asyncio.create_task(_feed(receive, git, sink, headers, access.service))
+        came = asyncio.Event()
+        feeding = asyncio.create_task(_feed(receive, git, sink, headers, access.service, came))
         try:
+            # An answer that begins before a push is in ends the push behind nginx: once it has passed headers on, it sends
+            # no more of the request's body (ngx_http_upstream_send_request_handler), and both sides wait for ever.
+            if access.service == "receive-pack":
+                await came.wait()
+            chunk = await source.read(CHUNK)
             await send(
                 {
                     "type": "http.response.start",
@@ -143,9 +149,10 @@ class SmartHttp:
             if advertise and not (protocol or "").startswith("version=2"):
                 line = f"# service=git-{access.service}\n".encode()
                 await send(_body(b"%04x" % (len(line) + 4) + line + b"0000"))
-            while chunk := await source.read(CHUNK):
+            while chunk:
                 await send(_body(chunk))
                 await asyncio.sleep(0)  # where pipe and socket are both ready, nobody else would get a turn
+                chunk = await source.read(CHUNK)
             ok = await asyncio.to_thread(git.wait) == 0
             await send(_body(b"", more=False))
         finally:
@@ -167,8 +174,18 @@ def _service(rest: str, query: bytes) -> Service | None:
     return "upload-pack" if asked == "git-upload-pack" else "receive-pack" if asked == "git-receive-pack" else None
 
 
-async def _feed(receive: Receive, git: subprocess.Popen[bytes], sink: Pipe, headers: dict[str, str], service: Service) -> None:
-    """The request's body to Git, inflated if need be; a client that goes away takes Git along."""
+async def _feed(
+    receive: Receive,
+    git: subprocess.Popen[bytes],
+    sink: Pipe,
+    headers: dict[str, str],
+    service: Service,
+    came: asyncio.Event,
+) -> None:
+    """The request's body to Git, inflated if need be; a client that goes away takes Git along.
+
+    Sets `came` once the body is in, or nobody wants the rest of it.
+    """
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if headers.get("content-encoding") in ("gzip", "x-gzip") else None
     seen = 0
     try:
@@ -190,6 +207,8 @@ async def _feed(receive: Receive, git: subprocess.Popen[bytes], sink: Pipe, head
                 await sink.write(part)
     except (OSError, zlib.error):
         pass  # Git has ended early, and says why itself; or what came was no gzip
+    finally:
+        came.set()
     sink.close()
     while (await receive())["type"] != "http.disconnect":
         pass
