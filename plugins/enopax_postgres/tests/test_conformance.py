@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import ClassVar
@@ -16,13 +15,10 @@ from enopax_postgres.config import DatabaseConfig
 
 
 async def clear(bench: Bench) -> None:
-    """Remove every service, again where a start that was killed is still coming down: what is tested is over by now."""
-    for _ in range(3):
-        with contextlib.suppress(Exception):
-            async with bench.open() as opened:
-                for service in await opened.core.host.runtime.services():
-                    await opened.core.host.runtime.remove(service.id)
-            return
+    """Remove every service: none outlives its test."""
+    async with bench.open() as opened:
+        for service in await opened.core.host.runtime.services():
+            await opened.core.host.runtime.remove(service.id)
 
 
 @pytest.mark.slow

@@ -32,14 +32,22 @@ class Administrator:
 
     @contextlib.contextmanager
     def connect(self, port: int, database: str = ADMIN) -> Iterator[psycopg.Connection[TupleRow]]:
-        """A connection in autocommit to a server on this machine. Raises TemporaryError when it cannot be reached."""
+        """A connection in autocommit to a server on this machine.
+
+        Raises: TemporaryError when it cannot be reached, or ends while it is used.
+        """
         conninfo = self._identity().conninfo(port, ADMIN, dbname=database, application_name="enopax", options=OPTIONS)
         try:
             connection = psycopg.connect(conninfo, autocommit=True)
         except psycopg.OperationalError as error:
             raise TemporaryError("The database server does not answer.") from error
         with contextlib.closing(connection):
-            yield connection
+            try:
+                yield connection
+            except psycopg.OperationalError as error:
+                if connection.closed:
+                    raise TemporaryError("The database server has ended the connection.") from error
+                raise
 
     def _identity(self) -> Identity:
         folder, now = self._folder, real_time()

@@ -63,4 +63,7 @@ class PostgresService:
 
         exposition = Exposition()
         self._host.registry.register(exposition)
-        await Watch(self._host, await anyio.to_thread.run_sync(self.parts), exposition).run()
+        try:
+            await Watch(self._host, await anyio.to_thread.run_sync(self.parts), exposition).run()
+        finally:  # a core may be opened again
+            self._host.registry.unregister(exposition)

@@ -38,6 +38,8 @@ class Watch:
                 await self._round()
             except EnopaxError as error:  # the runtime cannot be reached: it says so itself, and comes back
                 log.warning("Databases could not be looked at: %s", error.message)
+            except Exception:  # whatever it is must not end the server, in whose lifespan this runs
+                log.exception("Databases could not be looked at.")
             await anyio.sleep(TICK)
 
     async def _round(self) -> None:
@@ -57,6 +59,8 @@ class Watch:
             wait = await anyio.to_thread.run_sync(self._measure, record, limiter=self._limiter)
         except EnopaxError as error:
             log.info("The database %s could not be looked at: %s", record.id, error.message)
+        except Exception:  # a database may go while it is looked at; the others, and the server, must not go with it
+            log.exception("The database %s could not be looked at.", record.id)
         self._due[record.id] = time.monotonic() + wait
 
     def _measure(self, record: ResourceRecord) -> float:
