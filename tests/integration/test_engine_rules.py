@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import pytest
 from tests.integration.conftest import ASYNC, PLACE, Hands, House, opened
@@ -207,13 +208,20 @@ class Mill(Provider[Config]):
     def __init__(self) -> None:
         self.grinding, self.go_on = threading.Event(), threading.Event()
         self.fetched = self.tries = 0
+        self.sluice, self.opened = anyio.Lock(), False
         self.keys: set[str] = set()
 
     def update(self, operation: Operation, resource: Resource[Config]) -> Outcome:
         self.grinding.set()
         self.go_on.wait(30)
+        anyio.from_thread.run(self._open_sluice)
         operation.progress("grind", "Grinding")
         return Outcome()
+
+    async def _open_sluice(self) -> None:
+        """What a plain method asks of the loop: it takes a lock, and a thread of its own."""
+        async with self.sluice:
+            self.opened = await anyio.to_thread.run_sync(lambda: True)
 
     async def provision(self, operation: Operation, resource: Resource[Config]) -> Outcome:
         async def fetch() -> dict[str, int]:
@@ -252,6 +260,7 @@ async def test_a_plain_method_hears_of_a_cancellation_when_it_reports(data_dir: 
         assert (cancelled.status_code, cancelled.json()["state"]) == (202, "running")  # it cannot be interrupted
         mill.go_on.set()
         assert (await house.ended(operation)).state is State.CANCELLED
+        assert mill.opened  # the loop still served it
 
 
 @pytest.mark.parametrize("died", [False, True], ids=["given back", "lost"])

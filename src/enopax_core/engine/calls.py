@@ -61,7 +61,11 @@ class Calls:
         try:
             if inspect.iscoroutinefunction(inspect.unwrap(function)):
                 return await cast("Awaitable[T]", call())
-            return cast("T", await anyio.to_thread.run_sync(call, limiter=self._limiter))
+            # A plain function cannot be interrupted. Shielded, because what it asks of the loop by `anyio.from_thread.run` would
+            # spin for ever at the first lock or thread, once the attempt's scope was cancelled (seen with anyio 4.16).
+            with anyio.CancelScope(shield=True):
+                found = cast("T", await anyio.to_thread.run_sync(call, limiter=self._limiter))
+            return found
         except EnopaxError:
             self._metrics.provider_error(self._endpoint, name)
             raise

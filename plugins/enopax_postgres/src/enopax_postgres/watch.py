@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,6 +17,7 @@ from enopax_postgres.exposition import Exposition
 from enopax_postgres.parts import Parts
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 TICK = 2.0
 """Seconds between two rounds, and so the shortest time between two looks at one database."""
 LONGEST = 30.0
@@ -43,7 +47,7 @@ class Watch:
             await anyio.sleep(TICK)
 
     async def _round(self) -> None:
-        ids = await anyio.to_thread.run_sync(self._parts.databases.ids, limiter=self._limiter)
+        ids = await self._in_thread(self._parts.databases.ids)
         records = [record for id in ids if (record := await self._host.resources.get(id)) is not None and _serves(record)]
         self._exposition.keep([record.id for record in records])
         self._due = {record.id: self._due.get(record.id, 0) for record in records}
@@ -56,12 +60,18 @@ class Watch:
     async def _look(self, record: ResourceRecord) -> None:
         wait = LONGEST
         try:
-            wait = await anyio.to_thread.run_sync(self._measure, record, limiter=self._limiter)
+            wait = await self._in_thread(partial(self._measure, record))
         except EnopaxError as error:
             log.info("The database %s could not be looked at: %s", record.id, error.message)
         except Exception:  # a database may go while it is looked at; the others, and the server, must not go with it
             log.exception("The database %s could not be looked at.", record.id)
         self._due[record.id] = time.monotonic() + wait
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        # Shielded: what it asks of the loop would spin for ever at the first lock, were the core closed meanwhile (anyio 4.16).
+        with anyio.CancelScope(shield=True):
+            found = await anyio.to_thread.run_sync(function, limiter=self._limiter)
+        return found
 
     def _measure(self, record: ResourceRecord) -> float:
         instance = self._parts.databases.of(record)
