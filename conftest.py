@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -29,9 +30,14 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    """An empty data directory of an installation, which nobody has made yet."""
-    return tmp_path / "data"
+def data_dir() -> Iterator[Path]:
+    """An empty data directory of an installation, which nobody has made yet.
+
+    Not in `tmp_path`: each session of pytest by the same user takes from the folder above all of them what a server run by
+    root has granted there, passing through for the user that its services run as.
+    """
+    with tempfile.TemporaryDirectory(prefix="enopax-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "data"
 
 
 # ── Event loops ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,11 +37,13 @@ class RuntimeKit(Asynchronous):
         return f"exec python3 -m http.server --bind 127.0.0.1 {port}"
 
     @pytest.fixture
-    def data_dir(self, tmp_path: Path) -> Path:
-        """A data directory that nobody but the server's user may enter."""
-        path = tmp_path / "data"
-        path.mkdir(mode=0o700)
-        return path
+    def data_dir(self) -> Iterator[Path]:
+        """A data directory that nobody but the server's user may enter.
+
+        Not in `tmp_path`: each session of pytest takes from the folder above all of them what was granted there.
+        """
+        with tempfile.TemporaryDirectory(prefix="enopax-kit-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
 
     @pytest.fixture
     async def runtime(self, data_dir: Path) -> AsyncIterator[Runtime]:
