@@ -28,7 +28,7 @@ from enopax_core import (
     Transaction,
     hookimpl,
 )
-from enopax_core.errors import PluginRefused, Refused, Unauthenticated
+from enopax_core.errors import PluginRefused, Refused, StartupError, Unauthenticated
 from enopax_core.provider import Operation, Price, Resource
 
 pytestmark = pytest.mark.anyio
@@ -258,6 +258,30 @@ async def test_an_error_inside_a_core_comes_out_as_it_is(data_dir: Path) -> None
     with pytest.raises(LookupError):
         async with opened(data_dir):
             raise LookupError
+
+
+class Refusing:
+    """Something of the plugin's does not start until it is mended."""
+
+    mended = False
+
+    @hookimpl
+    @contextlib.asynccontextmanager
+    async def enopax_lifespan(self, host: Host) -> AsyncIterator[None]:
+        if not self.mended:
+            raise StartupError("The port is taken.")
+        yield
+
+
+async def test_an_error_while_a_core_opens_comes_out_as_it_is_and_leaves_nothing_held(data_dir: Path) -> None:
+    refusing = Refusing()
+    core = Core(Settings(data_dir=data_dir), plugins=[refusing])
+    with pytest.raises(StartupError, match="The port is taken"):
+        await core.__aenter__()
+    assert not core.is_open
+    refusing.mended = True
+    async with core:  # its lock on the data directory is free again
+        assert core.ready
 
 
 @pytest.mark.parametrize("path", ["/v1/thing", "/metrics", "/healthz", "/providers/info"])

@@ -110,9 +110,13 @@ class Core:
             raise StartupError("This core is open already: open it once and share it.")
         self._draining = False
         self.feed.open()
-        async with contextlib.AsyncExitStack() as stack:
+        stack = contextlib.AsyncExitStack()
+        try:
             await self._open(stack)
-            self._stack = stack.pop_all()
+        except BaseException:
+            await stack.__aexit__(None, None, None)  # what was raised goes on as it is: task groups would wrap it
+            raise
+        self._stack = stack
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
