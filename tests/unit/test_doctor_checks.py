@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from enopax_core.builtin.keys import Key
-from enopax_core.core import doctor
+from enopax_core.core.backups import KEYS
+from enopax_core.core.doctor import backup, clock, disk, events, keys, permissions, plugins, queue
 from enopax_core.ledger.events import Cursor
 from enopax_core.registry import Problem
 
@@ -17,34 +18,34 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 @pytest.mark.parametrize(("free", "severity"), [(50, "ok"), (9, "warning"), (2, "error"), (0, "error")])
 def test_a_disk_that_fills_up_is_told(free: int, severity: str) -> None:
-    assert doctor.disk(free, 100).severity == severity
+    assert disk.space(free, 100).severity == severity
 
 
 @pytest.mark.parametrize(("days", "severity"), [(None, "warning"), (1, "ok"), (8, "warning")])
 def test_a_backup_that_is_old_or_missing_is_told(days: int | None, severity: str) -> None:
     last = None if days is None else NOW - timedelta(days=days)
-    assert doctor.backup_age(last, NOW, Path("data")).severity == severity
+    assert backup.age(last, NOW, Path("data")).severity == severity
 
 
 @pytest.mark.parametrize(("ahead", "severity"), [(None, "ok"), (-60, "ok"), (1, "ok"), (60, "error")])
 def test_a_clock_that_went_back_is_told(ahead: int | None, severity: str) -> None:
     newest = None if ahead is None else NOW + timedelta(seconds=ahead)
-    assert doctor.machine_clock(newest, NOW).severity == severity
+    assert clock.behind(newest, NOW).severity == severity
 
 
 @pytest.mark.parametrize(("seconds", "severity"), [(None, "ok"), (5, "ok"), (300, "warning")])
 def test_operations_that_nobody_takes_are_told(seconds: int | None, severity: str) -> None:
     oldest = None if seconds is None else NOW - timedelta(seconds=seconds)
-    assert doctor.queue(oldest, 3, NOW, running=True).severity == severity
+    assert queue.waiting(oldest, 3, NOW, running=True).severity == severity
 
 
 def test_with_the_server_stopped_the_remedy_of_a_queue_is_to_start_it() -> None:
-    assert doctor.queue(NOW - timedelta(hours=1), 3, NOW, running=False).remedy == "enopax serve"
+    assert queue.waiting(NOW - timedelta(hours=1), 3, NOW, running=False).remedy == "enopax serve"
 
 
 def test_only_plugins_that_fail_on_events_are_told() -> None:
     cursors = [Cursor(consumer="good", position=3), Cursor(consumer="bad", position=2, failures=4, error="ValueError")]
-    assert [one.remedy for one in doctor.consumers(cursors)] == ["enopax plugin check bad"]
+    assert [one.remedy for one in events.failing(cursors)] == ["enopax plugin check bad"]
 
 
 @pytest.mark.parametrize(("days", "told"), [(None, 0), (-1, 0), (3, 1), (30, 0)])
@@ -61,11 +62,11 @@ def test_only_keys_that_end_soon_are_told(days: int | None, told: int) -> None:
         created_at=NOW,
         expires_at=None if days is None else NOW + timedelta(days=days),
     )
-    assert len(list(doctor.expiring([key], NOW))) == told
+    assert len(list(keys.expiring([key], NOW))) == told
 
 
 def test_a_plugin_that_cannot_be_used_is_an_error() -> None:
-    (told,) = doctor.plugins([Problem(plugin="broken", message="no module")])
+    (told,) = plugins.unusable([Problem(plugin="broken", message="no module")])
     assert (told.severity, told.remedy) == ("error", "enopax plugin check broken")
 
 
@@ -73,36 +74,31 @@ def test_a_plugin_that_cannot_be_used_is_an_error() -> None:
 def installation(tmp_path: Path) -> Path:
     """A directory with its key files."""
     tmp_path.chmod(0o700)
-    for name in doctor.KEY_FILES:
+    for name in KEYS:
         (tmp_path / name).write_text("key\n")
         (tmp_path / name).chmod(0o600)
     return tmp_path
-
-
-def test_a_sound_directory_has_nothing_but_good_findings_and_a_missing_backup(installation: Path) -> None:
-    found = [one for one in doctor.directory(installation, NOW, fix=False) if one.check != "disk"]
-    assert [(one.check, one.severity) for one in found] == [("permissions", "ok"), ("keys", "ok"), ("backup", "warning")]
 
 
 @pytest.mark.parametrize("name", [".", "vault.keys", "owner.key"])
 def test_what_others_may_read_is_told_and_mended(installation: Path, name: str) -> None:
     path = installation / name
     path.chmod(0o755)
-    (told,) = doctor.permissions(installation, fix=False)
+    (told,) = permissions.open_to_others(installation, fix=False)
     assert (told.severity, told.remedy) == ("error", f"chmod go= {path}")
-    assert [one.severity for one in doctor.permissions(installation, fix=True)] == ["ok"]
-    assert list(doctor.permissions(installation, fix=False)) == []
+    assert [one.severity for one in permissions.open_to_others(installation, fix=True)] == ["ok"]
+    assert list(permissions.open_to_others(installation, fix=False)) == []
     assert path.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(("name", "severity"), [("vault.keys", "error"), ("owner.key", "warning")])
 def test_a_missing_key_file_is_told(installation: Path, name: str, severity: str) -> None:
     (installation / name).unlink()
-    (told,) = doctor.key_files(installation)
+    (told,) = keys.files(installation)
     assert (told.severity, name in told.message, bool(told.remedy)) == (severity, True, True)
 
 
 def test_an_unfinished_change_of_keys_is_told(installation: Path) -> None:
     (installation / "vault.keys").write_text("new\nold\n")
-    (told,) = doctor.key_files(installation)
+    (told,) = keys.files(installation)
     assert told.remedy == f"enopax rotate-secrets --data-dir {installation}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from enopax_core.clock import Clock
 from enopax_core.core.acceptance import Acceptance
 from enopax_core.core.audit import Audit
 from enopax_core.core.backups import Backups
 from enopax_core.core.credentials import Credentials
+from enopax_core.core.doctor.installation import Installation
 from enopax_core.core.endpoints import Endpoints
 from enopax_core.core.examining import Examination
 from enopax_core.core.keys import Keys
@@ -60,7 +60,7 @@ def compose(
     presenter: Presenter,
     vault: Vault,
     feed: Feed,
-    data_dir: Path,
+    installation: Installation,
     clock: Clock,
 ) -> UseCases:
     """Make the use cases out of the parts of a core."""
@@ -121,9 +121,9 @@ def compose(
         keys=Keys(host=host, ledger=ledger, governors=governors, places=places, clock=clock),
         streams=Streams(ledger=ledger, feed=feed, operations=operations, places=places),
         audit=Audit(ledger=ledger, governors=governors, places=places),
-        examination=Examination(data_dir=data_dir, ledger=ledger, registry=registry, governors=governors, clock=clock),
+        examination=Examination(installation),
         backups=Backups(
-            data_dir=data_dir,
+            data_dir=installation.data_dir,
             ledger=ledger,
             registry=registry,
             governors=governors,

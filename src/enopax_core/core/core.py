@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from enopax_core.core.authentication import Authentication
 from enopax_core.core.backups import LEDGER, Backup, Backups, at_rest, clear_staging
 from enopax_core.core.cases import UseCases, compose
 from enopax_core.core.credentials import Credentials
-from enopax_core.core.doctor import Finding
+from enopax_core.core.doctor.installation import Installation
 from enopax_core.core.endpoints import Endpoints
 from enopax_core.core.examining import Examination, examine_at_rest
 from enopax_core.core.host import CoreHost
@@ -44,8 +45,10 @@ from enopax_core.errors import NotOpen, StartupError
 from enopax_core.events.feed import Feed
 from enopax_core.events.outbox import Outbox
 from enopax_core.governors import Governors
+from enopax_core.ledger.interface import Ledger, Tables
 from enopax_core.ledger.sqlite import SqliteLedger
 from enopax_core.provider.base import Provider
+from enopax_core.records.finding import Finding
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.registry import Registry
 from enopax_core.runtime.opening import opened
@@ -168,7 +171,7 @@ class Core:
             presenter=presenter,
             vault=vault,
             feed=self.feed,
-            data_dir=settings.data_dir,
+            installation=self._installation(ledger, tables),
             clock=clock,
         )
         runtime_settings = settings.section("runtime", RuntimeSettings)
@@ -254,7 +257,20 @@ class Core:
     async def examine_at_rest(self, *, fix: bool = False) -> Sequence[Finding]:
         """What is wrong with the installation while nobody has it open. Raises DataDirectoryInUse."""
         tables = [builtin.TABLES, *self.governors.tables()]
-        return await examine_at_rest(self.settings.data_dir, self.registry, tables, self.clock, fix=fix)
+        return await examine_at_rest(replace(self._installation(None, tables), fix=fix))
+
+    def _installation(self, ledger: Ledger | None, tables: Sequence[Tables]) -> Installation:
+        return Installation(
+            settings=self.settings,
+            registry=self.registry,
+            governors=self.governors,
+            host=self.host,
+            tables=tables,
+            clock=self.clock,
+            ledger=ledger,
+            running=ledger is not None,
+            fix=False,
+        )
 
     def backup_at_rest(self) -> contextlib.AbstractAsyncContextManager[Backup]:
         """Back up the installation while nobody has it open. Raises DataDirectoryInUse, Conflict, StartupError."""

@@ -4,59 +4,43 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 
-from enopax_core.clock import Clock
-from enopax_core.core import doctor
 from enopax_core.core.backups import LEDGER
-from enopax_core.core.doctor import Finding
+from enopax_core.core.doctor.checks import examine
+from enopax_core.core.doctor.installation import Installation
 from enopax_core.core.lock import DirectoryLock
 from enopax_core.errors import StartupError
-from enopax_core.governors import Governors
 from enopax_core.ledger.copying import copy_database
-from enopax_core.ledger.interface import Ledger, Tables
 from enopax_core.ledger.sqlite import SqliteLedger
+from enopax_core.records.finding import Finding
 from enopax_core.records.place import Target
 from enopax_core.records.principal import Permission, Principal
-from enopax_core.registry import Registry
 
 
 class Examination:
     """Examines an open installation."""
 
-    def __init__(self, *, data_dir: Path, ledger: Ledger, registry: Registry, governors: Governors, clock: Clock) -> None:
-        self._data_dir, self._ledger, self._registry = data_dir, ledger, registry
-        self._governors, self._clock = governors, clock
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     async def __call__(self, principal: Principal, *, fix: bool = False) -> Sequence[Finding]:
         """Every finding; `fix` mends what is safe. Raises Forbidden."""
-        await self._governors.require(principal, Permission.ADMIN, Target())
-        around = await _around(self._data_dir, self._registry, self._clock, fix=fix)
-        return [*around, *await doctor.ledger(self._ledger, self._clock, running=True)]
+        await self._installation.governors.require(principal, Permission.ADMIN, Target())
+        return await examine(replace(self._installation, fix=fix))
 
 
-async def examine_at_rest(
-    data_dir: Path, registry: Registry, tables: Sequence[Tables], clock: Clock, *, fix: bool
-) -> Sequence[Finding]:
+async def examine_at_rest(installation: Installation) -> Sequence[Finding]:
     """The same where no server runs. The ledger is looked at in a copy: nothing is migrated. Raises DataDirectoryInUse."""
-    with DirectoryLock(data_dir), tempfile.TemporaryDirectory() as folder:
-        around = await _around(data_dir, registry, clock, fix=fix)
+    with DirectoryLock(installation.data_dir), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / LEDGER
         try:
-            await anyio.to_thread.run_sync(copy_database, data_dir / LEDGER, copy)
-            async with SqliteLedger(copy, tables=tables, clock=clock) as ledger:
-                return [*around, *await doctor.ledger(ledger, clock, running=False)]
+            await anyio.to_thread.run_sync(copy_database, installation.data_dir / LEDGER, copy)
+            async with SqliteLedger(copy, tables=installation.tables, clock=installation.clock) as ledger:
+                return await examine(replace(installation, ledger=ledger))
         except StartupError as error:  # too new for this version, or no database at all
-            return [*around, Finding(check="ledger", severity="error", message=error.message, remedy="enopax restore-backup")]
-
-
-async def _around(data_dir: Path, registry: Registry, clock: Clock, *, fix: bool) -> Sequence[Finding]:
-    look = partial(_look, data_dir, clock, fix=fix)
-    return [*await anyio.to_thread.run_sync(look), *doctor.plugins(registry.problems)]
-
-
-def _look(data_dir: Path, clock: Clock, *, fix: bool) -> Sequence[Finding]:
-    return list(doctor.directory(data_dir, clock(), fix=fix))
+            unreadable = Finding(check="ledger", severity="error", message=error.message, remedy="enopax restore-backup")
+            return [*await examine(installation), unreadable]
