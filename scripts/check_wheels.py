@@ -1,9 +1,10 @@
 """Is what the wheels installed the whole product? Run by the session `wheels`, with the Python of a fresh environment.
 
-    python scripts/check_wheels.py REPOSITORY
+    python scripts/check_wheels.py [REPOSITORY]
 
-Every file below src/ and plugins/*/src/ must have come along (.sql, py.typed, templates: what an editable installation
-cannot lose) and nothing else; every plugin must load; the installed command must serve the example and end cleanly.
+The installed command must serve a Git repository that a Git client reads, and end cleanly. With the repository given, every
+file below src/ and plugins/*/src/ must have come along too (.sql, py.typed, templates, scripts that may be executed: what
+an editable installation cannot lose) and nothing else, and every plugin must load.
 """
 
 from __future__ import annotations
@@ -36,12 +37,20 @@ def check_files(repository: Path) -> None:
         }
         if got != expected:
             sys.exit(f"{package.name}: missing {sorted(expected - got)}, too many {sorted(got - expected)}")
+        for path in package.rglob("*"):
+            if path.is_file() and os.access(path, os.X_OK) != os.access(place(package.name, path, package.parent), os.X_OK):
+                sys.exit(f"{path} may be executed in one of the two places alone")
         hooks = [entry.load() for entry in distribution(package.name).entry_points if entry.group == "enopax"]
         print(f"{package.name}: {len(got)} files, {len(hooks)} plugins that can be imported")
 
 
+def place(name: str, path: Path, parent: Path) -> Path:
+    """Where a file of the repository was installed."""
+    return Path(str(distribution(name).locate_file(str(path.relative_to(parent)))))
+
+
 def check_server() -> None:
-    """Start the installed server, ask it for its providers, and stop it."""
+    """Start the installed server in a folder of its own, provision a repository, read it with Git, and stop."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="enopax-wheels-") as folder:
         command = [str(Path(sys.executable).with_name("enopax")), "serve", "--data-dir", folder, "--port", "0"]
@@ -51,8 +60,7 @@ def check_server() -> None:
             print(f"ready after {time.monotonic() - began:.2f} s")
             with urllib.request.urlopen(f"{url}/providers/info", timeout=10) as answer:
                 names = [provider["name"] for provider in json.load(answer)["providers"]]
-            if "example" not in names:
-                sys.exit(f"the server offers {names}, which lacks the example")
+            check_repository(url, Path(folder, "owner.key").read_text().strip())
             process.send_signal(signal.SIGTERM)
             if status := process.wait(STOP_LIMIT):
                 sys.exit(f"the server ended with status {status} after SIGTERM")
@@ -60,6 +68,17 @@ def check_server() -> None:
         finally:
             process.kill()
             process.wait()
+
+
+def check_repository(url: str, key: str) -> None:
+    """Provision a repository, and let Git read it over HTTP."""
+    body = json.dumps({"name": "one", "organisationName": "Acme"}).encode()
+    headers = {"X-API-Key": key, "Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/git-repo", body, headers), timeout=30) as answer:
+        made = json.load(answer)
+    credentials = made["credentials"]["username"] + ":" + made["credentials"]["token"]
+    address = made["connection"]["http"].replace("://", f"://{credentials}@")
+    subprocess.run(["git", "ls-remote", address], check=True, timeout=30)
 
 
 def wait_for_url(process: subprocess.Popen[bytes], file: Path, deadline: float) -> str:
@@ -74,6 +93,6 @@ def wait_for_url(process: subprocess.Popen[bytes], file: Path, deadline: float) 
 
 
 if __name__ == "__main__":
-    tree = Path(sys.argv[1])
-    check_files(tree)
+    if sys.argv[1:]:
+        check_files(Path(sys.argv[1]))
     check_server()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from enopax_core.errors import SettingsError
 
@@ -32,6 +33,10 @@ class Settings(BaseModel):
         default="auto", description="How logs are written: auto is text on a terminal, JSON elsewhere."
     )
     public_url: str | None = Field(default=None, description="Address people use, where it is not this one.")
+    trusted_proxies: tuple[str, ...] = Field(
+        default=("127.0.0.1", "::1"),
+        description="Reverse proxies, as addresses or networks, that are believed who their clients are.",
+    )
     allowed_origins: tuple[str, ...] = Field(default=(), description="Origins of browsers that may call (CORS).")
     disabled_plugins: tuple[str, ...] = Field(default=(), description="Plugins that are not used, by name.")
     wait_seconds: float = Field(default=20.0, ge=0, le=60, description="How long a request waits for its operation.")
@@ -42,6 +47,14 @@ class Settings(BaseModel):
     rate_limit_burst: int = Field(default=1000, ge=1, description="Requests at once for each key.")
     rate_limit_loopback: bool = Field(default=False, description="Limit clients on this machine too.")
     sections: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Sections of plugins.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what is no address: it would trust nobody, and every client would be the proxy."""
+        for proxy in proxies:
+            ip_network(proxy)
+        return proxies
 
     def section(self, name: str, model: type[ModelT]) -> ModelT:
         """A plugin's section. Raises SettingsError naming the key, where it stands and the nearest valid name."""

@@ -96,6 +96,9 @@ def test_a_bad_value_is_told_with_the_place_where_it_stands(tmp_path: Path) -> N
     assert complaint(tmp_path, {"git.ssh_port": "x"}) == f"--ssh-port: {number}"
     assert complaint(tmp_path, ENOPAX_PORT="x") == f"ENOPAX_PORT: {number}"
     assert complaint(tmp_path, ENOPAX_NO_AUTH="perhaps") == "ENOPAX_NO_AUTH: this must be true or false."
+    assert complaint(tmp_path, ENOPAX_TRUSTED_PROXIES="10.0.0.0/8, proxy") == (
+        "ENOPAX_TRUSTED_PROXIES: Value error, 'proxy' does not appear to be an IPv4 or IPv6 network."
+    )
     (tmp_path / "enopax.toml").write_text("[git]\nssh_port = 'x'\n")
     assert complaint(tmp_path) == f"…/enopax.toml: [git] ssh_port: {number}"
     (tmp_path / "enopax.toml").write_text("workers = 0\n")

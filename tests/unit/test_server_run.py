@@ -11,13 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from enopax_core.errors import StartupError
 from enopax_core.server.announce import announce, withdraw
-from enopax_core.server.run import allow_open_files, listen, url_of
+from enopax_core.server.run import allow_open_files, forms, listen, url_of
 
 # A server of a tiny application. What happens to it is written to standard output, a line each.
 PROGRAM = """
@@ -213,6 +214,15 @@ def test_the_url_is_one_that_can_be_called_from_this_machine() -> None:
 def test_an_address_of_ipv6_stands_in_brackets() -> None:
     with listen("::1", 0) as listener:
         assert url_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("network", "seen"),
+    [("192.0.2.7", "::ffff:192.0.2.7"), ("192.0.2.0/24", "::ffff:192.0.2.7"), ("2001:db8::/32", "2001:db8::7")],
+)
+def test_a_proxy_is_known_by_every_form_of_its_address(network: str, seen: str) -> None:
+    """On a socket that listens for IPv6 and IPv4, an address of IPv4 is seen in the form of IPv6."""
+    assert any(ip_address(seen) in ip_network(form) for form in forms(ip_network(network)))
 
 
 def test_as_many_files_as_allowed_may_be_open() -> None:

@@ -36,9 +36,7 @@ class Workspace:
             self.root / "pyproject.toml": "core",
             self.root / "plugins/enopax_one/pyproject.toml": "one",
             tools / "python3": PYTHON,
-            tools / "git": "",
-            tools / "ssh": "",
-            tools / "jq": "",
+            **{tools / name: "" for name in ("git", "ssh", "jq", "systemd-analyze", "nginx", "caddy")},
         }.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)

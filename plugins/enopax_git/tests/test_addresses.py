@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from enopax_core.testing import FakeHost
 from enopax_git.processes import Access, command, environment, parse_path, parse_ssh
+from enopax_git.service import GitService
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,20 @@ def test_a_path_names_organisation_project_and_repository(path: str) -> None:
 )
 def test_a_path_that_leads_elsewhere_is_none(path: str) -> None:
     assert parse_path(path) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "host"),
+    [
+        ({"ssh_host": "0.0.0.0"}, "enopax.example.org"),
+        ({"ssh_host": "192.0.2.1"}, "192.0.2.1"),
+        ({"ssh_host": "0.0.0.0", "public_host": "git.example.org"}, "git.example.org"),
+    ],
+)
+def test_an_address_names_a_host_that_people_reach(tmp_path: Path, settings: dict[str, str], host: str) -> None:
+    lent = FakeHost(tmp_path, settings={"git": settings})
+    lent.public_url = "https://enopax.example.org"
+    assert GitService(lent).addresses("acme/web/site")["ssh"] == f"ssh://git@{host}:2222/acme/web/site.git"
 
 
 def test_only_the_protocol_version_of_a_client_reaches_git() -> None:

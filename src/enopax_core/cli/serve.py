@@ -116,6 +116,7 @@ async def _serve(settings: Settings, sources: Sequence[Path]) -> bool:
     from enopax_core.cli.reload import watched
     from enopax_core.core.core import Core
     from enopax_core.server.announce import announce, withdraw
+    from enopax_core.server.notify import notify
     from enopax_core.server.protocol import Limits
     from enopax_core.server.run import allow_open_files, listen, run, url_of
     from enopax_core.server.stop import Deadline, Stop
@@ -130,6 +131,11 @@ async def _serve(settings: Settings, sources: Sequence[Path]) -> bool:
         content = {"url": url, "pid": os.getpid(), "version": version("enopax-core"), "owner_key_file": str(core.owner_key_file)}
         announce(settings.data_dir, {**content, **core.addresses})
         _greet(core, url)
+        notify(os.environ, "READY=1")
+
+    def drain() -> None:
+        notify(os.environ, "STOPPING=1")
+        core.drain()
 
     with (
         stop.on_signals(),
@@ -142,7 +148,14 @@ async def _serve(settings: Settings, sources: Sequence[Path]) -> bool:
             limits = Limits(connections=max(16, min(Limits().connections, open_files // 2)))
             try:
                 await run(
-                    create_app(core), listener, ready=ready, drain=core.drain, grace=settings.grace, stop=stop, limits=limits
+                    create_app(core),
+                    listener,
+                    ready=ready,
+                    drain=drain,
+                    grace=settings.grace,
+                    stop=stop,
+                    limits=limits,
+                    trusted_proxies=settings.trusted_proxies,
                 )
             finally:
                 withdraw(settings.data_dir)

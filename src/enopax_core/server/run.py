@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import resource
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 import uvicorn
@@ -57,6 +58,13 @@ def allow_open_files() -> int:
     return soft if soft != resource.RLIM_INFINITY else OPEN_FILES
 
 
+def forms(network: IPv4Network | IPv6Network) -> tuple[str, ...]:
+    """How a network's addresses are seen: those of IPv4 in another form where one socket listens for both kinds."""
+    if isinstance(network, IPv6Network):
+        return (str(network),)
+    return str(network), f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+
+
 class Runner(uvicorn.Server):
     """uvicorn without its signal handling, which neither drains first nor leaves exit status 0."""
 
@@ -74,16 +82,27 @@ async def run(
     grace: float,
     stop: Stop | None = None,
     limits: Limits | None = None,
+    trusted_proxies: Sequence[str] = (),
 ) -> None:
     """Serve until `stop` is asked for; then readiness falls, requests in flight are answered, all within `grace` seconds.
 
-    `ready` is called once it takes requests, `drain` when a stop begins. Without `stop`, SIGTERM and SIGINT ask. The
+    `ready` is called once it takes requests, `drain` when a stop begins. `trusted_proxies` are addresses or networks whose
+    X-Forwarded-For and X-Forwarded-Proto say who asks. Without `stop`, SIGTERM and SIGINT ask. The
     application's lifespan is somebody else's, who has opened it before and closes it after.
     """
     if stop is None:
         stop = Stop()
         with stop.on_signals():
-            await run(app, listener, ready=ready, drain=drain, grace=grace, stop=stop, limits=limits)
+            await run(
+                app,
+                listener,
+                ready=ready,
+                drain=drain,
+                grace=grace,
+                stop=stop,
+                limits=limits,
+                trusted_proxies=trusted_proxies,
+            )
         return
     limits = limits or Limits()
     draining = min(DRAIN_SECONDS, grace / 4)
@@ -95,6 +114,7 @@ async def run(
         access_log=False,
         log_config=None,
         server_header=False,
+        forwarded_allow_ips=[form for proxy in trusted_proxies for form in forms(ip_network(proxy))],
         timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # given to call_later as it is
         timeout_graceful_shutdown=int(grace) + 1,  # `_end` is there before
     )

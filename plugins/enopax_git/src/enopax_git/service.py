@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
 
 from prometheus_client import Counter, Histogram
 
@@ -46,7 +47,7 @@ class GitService:
             address=(self._settings.ssh_host, self._settings.ssh_port),
             finished=self._finished,
         )
-        self._ssh_address = (self._settings.public_host or self._settings.ssh_host, self._settings.ssh_port)
+        self._ssh_address = (self._public_host(), self._settings.ssh_port)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,7 +58,7 @@ class GitService:
         self._host.on_revoked(self._ssh.revoked)
         self._host.on_revoked(self.http.revoked)
         async with self._ssh.running() as (_, port):
-            self._ssh_address = (self._ssh_address[0], port)
+            self._ssh_address = (self._public_host(), port)
             self._host.publish_address("ssh", {"host": self._ssh_address[0], "port": port})
             yield
 
@@ -72,6 +73,13 @@ class GitService:
         ssh = f"git@{host}:{path}.git" if port == SSH_PORT else f"ssh://git@{host}:{port}/{path}.git"
         url = self._host.public_url
         return {"ssh": ssh, **({"http": f"{url}{PREFIX}/{path}.git"} if url else {})}
+
+    def _public_host(self) -> str:
+        """Where people reach the SSH server: nobody reaches "every address", so there it is where they reach the API."""
+        listens = self._settings.ssh_host
+        everywhere = listens in ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
+        api = urlsplit(self._host.public_url or "").hostname if everywhere else None
+        return self._settings.public_host or api or listens
 
     def _revoke(self, credential: str) -> None:
         self._host.revoked(credential)
