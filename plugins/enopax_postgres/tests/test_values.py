@@ -13,7 +13,7 @@ from cryptography import x509
 
 from enopax_postgres import hba
 from enopax_postgres.addresses import Address
-from enopax_postgres.authority import SERVER_LIFE, Authority, is_due
+from enopax_postgres.authority import AUTHORITY_LIFE, HAND_OVER_BEFORE, SERVER_LIFE, SUCCEED_BEFORE, Authority, is_due
 from enopax_postgres.changes import in_window
 from enopax_postgres.cluster import crc32c
 from enopax_postgres.installations import Installations
@@ -108,6 +108,27 @@ def test_only_its_owner_can_read_the_authoritys_key(tmp_path: Path) -> None:
     Authority(tmp_path / "authority").certificate(NOW)
     (file,) = (tmp_path / "authority").iterdir()
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_successor_is_trusted_a_year_before_it_issues_the_first_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    (first,) = x509.load_pem_x509_certificates(authority.certificate(NOW))
+    trusted = NOW + AUTHORITY_LIFE - SUCCEED_BEFORE + timedelta(days=1)
+    former, successor = x509.load_pem_x509_certificates(authority.certificate(trusted))
+    assert former == first
+    issued = x509.load_pem_x509_certificate(authority.issue_server("one", ["localhost"], trusted).certificate)
+    issued.verify_directly_issued_by(first)
+    handed_over = NOW + AUTHORITY_LIFE - HAND_OVER_BEFORE + timedelta(days=1)
+    issued = x509.load_pem_x509_certificate(authority.issue_server("one", ["localhost"], handed_over).certificate)
+    issued.verify_directly_issued_by(successor)
+    assert x509.load_pem_x509_certificates(authority.certificate(handed_over)) == [former, successor]
+
+
+def test_an_authority_that_has_ended_is_trusted_no_more(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.certificate(NOW)
+    _, successor = x509.load_pem_x509_certificates(authority.certificate(NOW + AUTHORITY_LIFE - HAND_OVER_BEFORE))
+    assert x509.load_pem_x509_certificates(authority.certificate(NOW + AUTHORITY_LIFE)) == [successor]
 
 
 @pytest.mark.parametrize(("age", "due"), [(timedelta(days=1), False), (SERVER_LIFE - timedelta(days=29), True)])

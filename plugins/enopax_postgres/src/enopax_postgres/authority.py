@@ -2,6 +2,9 @@
 
 Customers get its certificate and can connect with `verify-full`. Administration and replication sign in with client
 certificates: no password of a superuser exists anywhere.
+
+An authority has a successor before it ends. Both are trusted for a year before the successor issues the first certificate,
+so that a customer who fetches the credentials once a year never meets a server that he does not trust.
 """
 
 from __future__ import annotations
@@ -22,6 +25,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from enopax_core.provider import PermanentError
 
 AUTHORITY_LIFE = timedelta(days=20 * 365)
+SUCCEED_BEFORE = timedelta(days=2 * 365)
+"""A successor is made, and trusted, when less than this is left of an authority."""
+HAND_OVER_BEFORE = timedelta(days=365)
+"""The successor issues when less than this is left: more than the life of any certificate of the old one."""
 SERVER_LIFE = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=30)
 """A certificate is issued anew when less than this is left."""
@@ -38,14 +45,14 @@ class Issued:
 
 
 class Authority:
-    """Keeps its key, mode 0600, in a directory of its own."""
+    """Keeps its keys, mode 0600, in a directory of its own: one after the other, `authority.pem` the first of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def certificate(self, now: datetime) -> bytes:
-        """The authority's own certificate, PEM; made at the first call."""
-        return self._open(now)[0].public_bytes(serialization.Encoding.PEM)
+        """What to trust: the authority's own certificate and, before it ends, its successor's. PEM; made when first asked for."""
+        return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate, _ in self._valid(now))
 
     def issue_server(self, name: str, hosts: Collection[str], now: datetime) -> Issued:
         """A certificate for a server that is reached under host names and addresses."""
@@ -64,7 +71,8 @@ class Authority:
     def _issue(
         self, name: str, usage: x509.ObjectIdentifier, alternative: x509.SubjectAlternativeName | None, now: datetime
     ) -> Issued:
-        issuer, issuer_key = self._open(now)
+        valid = self._valid(now)
+        issuer, issuer_key = next((one for one in valid if one[0].not_valid_after_utc - now > HAND_OVER_BEFORE), valid[-1])
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
             x509.CertificateBuilder()
@@ -84,15 +92,18 @@ class Authority:
         certificate = builder.sign(issuer_key, hashes.SHA256())
         return Issued(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=_pem(key))
 
-    def _open(self, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-        file = self._folder / "authority.pem"
-        if not file.exists():
+    def _valid(self, now: datetime) -> list[_Signer]:
+        """Those that have not ended, oldest first; at least one of them lasts longer than until its successor is due."""
+        valid = [one for file in self._files() if (one := _read(file))[0].not_valid_after_utc > now]
+        if not valid or valid[-1][0].not_valid_after_utc - now < SUCCEED_BEFORE:
+            made = len(self._files())
+            file = self._folder / (f"authority-{made + 1}.pem" if made else "authority.pem")
             self._create(file, now)
-        content = file.read_bytes()
-        key = serialization.load_pem_private_key(content, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise PermanentError(f"{file} does not hold the key of this installation's certificate authority.")
-        return x509.load_pem_x509_certificate(content), key
+            valid.append(_read(file))
+        return valid
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("authority*.pem"), key=lambda file: (len(file.name), file.name))
 
     def _create(self, file: Path, now: datetime) -> None:
         """Key and certificate in one file and in one step: whoever comes second takes the first one's."""
@@ -120,6 +131,17 @@ class Authority:
         with contextlib.suppress(FileExistsError):
             os.link(draft, file)
         draft.unlink()
+
+
+_Signer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+
+
+def _read(file: Path) -> _Signer:
+    content = file.read_bytes()
+    key = serialization.load_pem_private_key(content, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise PermanentError(f"{file} does not hold the key of this installation's certificate authority.")
+    return x509.load_pem_x509_certificate(content), key
 
 
 def expires(certificate: bytes) -> datetime:
