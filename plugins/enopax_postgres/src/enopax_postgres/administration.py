@@ -18,8 +18,8 @@ from enopax_postgres.hba import ADMIN
 from enopax_postgres.instance import real_time
 from enopax_postgres.sessions import Identity
 
-OPTIONS = "-c search_path=pg_catalog -c statement_timeout=0 -c default_transaction_read_only=off"
-"""Nothing of the customer's is found by an unqualified name, and no limit of theirs applies."""
+OPTIONS = "-c search_path=pg_catalog -c statement_timeout=0 -c default_transaction_read_only=off -c synchronous_commit=local"
+"""Nothing of the customer's is found by an unqualified name, no limit of theirs applies, and nothing waits for a replica."""
 
 
 class Administrator:

@@ -19,6 +19,8 @@ def faults(change: Change, installations: Installations, plans: Sequence[Plan], 
     after = change.after
     if after is None:
         return []
+    if after.config["synchronous"] and not _has_replica(after, plans):
+        return [Fault("/synchronous", "This plan has no replica that a commit could wait for.")]
     if change.before is not None:
         return [*_fixed(change.before.config, after.config), *_shrinking(change.before, after, plans)]
     if after.config.get("recoverFrom") is not None:
@@ -66,3 +68,7 @@ def _shrinking(before: ResourceRecord, after: ResourceRecord, plans: Sequence[Pl
     if disks.get(after.plan or "", 0) < disks.get(before.plan or "", 0):
         return [Fault("/plan", "A database cannot move to a smaller plan: recover it into a new one of that plan.")]
     return []
+
+
+def _has_replica(after: ResourceRecord, plans: Sequence[Plan]) -> bool:
+    return any(plan.id == after.plan and plan.limits.get("replicas") for plan in plans)

@@ -78,6 +78,9 @@ class DatabaseConfig(Config):
         description="Beginning of the weekly hour, UTC, in which restarts happen by themselves.",
     )
 
+    synchronous: bool = Field(
+        default=False, description="Acknowledge a commit only when the replica has it too; in plans with a replica."
+    )
     recover_from: Origin | None = Field(
         default=None,
         exclude_if=lambda value: value is None,

@@ -23,14 +23,14 @@ from enopax_postgres.administration import Administrator
 from enopax_postgres.authority import Authority
 from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.files import Files
-from enopax_postgres.hba import ADMIN, REPLICATION
+from enopax_postgres.hba import ADMIN, REPLICA, REPLICATION
 from enopax_postgres.installations import Installations
 from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.layout import Layout
 from enopax_postgres.machine import Machine
 from enopax_postgres.plans import size_of
 from enopax_postgres.pooler import PgBouncer
-from enopax_postgres.services import POOLER, SERVER
+from enopax_postgres.services import OTHER, POOLER, SERVER
 from enopax_postgres.templates import Templates
 
 START_SECONDS = 60.0
@@ -88,8 +88,19 @@ class Databases:
         return self._machine.port(id, "direct")
 
     def layout(self, id: str) -> Layout:
-        """Where a database lies."""
-        return Layout(home=self._machine.home(id + SERVER), backups=self._backups / id)
+        """Where a database's primary lies."""
+        return self.layout_of(id, self.primary(id))
+
+    def layout_of(self, id: str, server: str) -> Layout:
+        """Where one of its two servers lies."""
+        return Layout(home=self._machine.home(id + server), backups=self._backups / id)
+
+    def primary(self, id: str) -> str:
+        """Which of the two servers is the primary."""
+        try:
+            return Layout(home=self._backups, backups=self._backups / id).pointer.read_text("ascii").split()[0]
+        except FileNotFoundError:
+            return SERVER
 
     def ids(self) -> Iterable[str]:
         """Ids of everything that takes disk space."""
@@ -100,13 +111,16 @@ class Databases:
         return self._compose(resource.id, self.layout(resource.id), version, resource.plan, resource.config)
 
     def _compose(self, id: str, layout: Layout, version: str, plan: Plan, config: DatabaseConfig) -> Instance:
+        size = size_of(plan)
         return Instance(
             id=id,
+            service=id + self.primary(id),
             layout=layout,
             installation=self._installations.get(version),
             port=self.port(id),
             pooler_port=None if self._pgbouncer is None else self._machine.port(id, "pooler"),
-            size=size_of(plan),
+            replica_port=self._machine.port(id, "replica") if size.replica else None,
+            size=size,
             config=config,
         )
 
@@ -148,14 +162,26 @@ class Databases:
         while not self.answers(instance):
             operation.progress("provision", "Waiting for the server to answer")
             late = deadline is not None and time.monotonic() > deadline
-            if late or not self._machine.runs(instance.id + SERVER):
+            if late or not self._machine.runs(instance.service):
                 raise TemporaryError("The database server does not answer.")
             time.sleep(0.02)
 
     def configure(self, instance: Instance, more: Mapping[str, str] | None = None) -> None:
         """Bring the server's files up to date; a server that runs reads them at the next reload or start."""
+        self.certify(instance)
+        self._files.settings(instance, {**self._synchronous(instance), **(more or {})})
+
+    def _synchronous(self, instance: Instance) -> Mapping[str, str]:
+        """Commits wait for the replica, once there is one: before, they would wait for ever."""
+        if not instance.config.synchronous or instance.replica_port in (None, instance.port):
+            return {}
+        other = OTHER if instance.service == instance.id + SERVER else SERVER
+        made = self.layout_of(instance.id, other).data.exists()
+        return {"synchronous_standby_names": f"'FIRST 1 ({REPLICA})'"} if made else {}
+
+    def certify(self, instance: Instance) -> None:
+        """Bring the server's certificates up to date."""
         self._files.certificates(instance, real_time())
-        self._files.settings(instance, more)
 
     def furnish(self, instance: Instance, username: str, password: str) -> None:
         """Roles, database and extensions; one login gets a password."""
@@ -195,6 +221,8 @@ class Databases:
         connection = {"direct": address.url(instance.port, database)}
         if instance.pooler_port is not None:
             connection["pooler"] = address.url(instance.pooler_port, database)
+        if instance.replica_port is not None:
+            connection["replica"] = address.url(instance.replica_port, database)
         credentials = None
         if username is not None and password is not None:
             credentials = {
@@ -222,7 +250,7 @@ class Databases:
 
     def try_login(self, instance: Instance, username: str, password: str) -> None:
         """Log in as a customer would, with `verify-full`, at every address. Raises TemporaryError naming one that fails."""
-        for port in (instance.port, instance.pooler_port):
+        for port in (instance.port, instance.pooler_port, instance.replica_port):
             if port is not None:
                 sessions.login(
                     host=self._address.public,
@@ -250,19 +278,19 @@ class Databases:
 
     def logs(self, id: str, lines: int) -> Sequence[LogLine]:
         """The latest lines of the server, oldest first. They hold no statement."""
-        return self._machine.logs(id + SERVER, lines)
+        return self._machine.logs(id + self.primary(id), lines)
 
     # ── Ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stop(self, id: str) -> None:
-        """Take a server and its pooler out of service; the data stays."""
-        self._machine.stop(id + POOLER)
-        self._machine.stop(id + SERVER)
+        """Take its servers and the pooler out of service; the data stays."""
+        for part in (POOLER, self.primary(id), *(SERVER, OTHER)):
+            self._machine.stop(id + part)
 
     def purge(self, id: str) -> None:
         """Free what a database takes, backups included."""
-        self._machine.remove(id + POOLER)
-        self._machine.remove(id + SERVER)
+        for part in (POOLER, OTHER, SERVER):
+            self._machine.remove(id + part)
         shutil.rmtree(self._backups / id, ignore_errors=True)
         self._machine.release(id)
 

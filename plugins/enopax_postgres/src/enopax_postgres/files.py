@@ -31,7 +31,7 @@ class Files:
     def settings(self, instance: Instance, more: Mapping[str, str] | None = None) -> None:
         """postgresql.conf, pg_hba.conf and the archive's script; `more` are settings for a recovery."""
         conf, layout = instance.layout.conf, instance.layout
-        values = {
+        values: dict[str, str] = {
             **parameters(instance.size, instance.installation.major),
             **serverfiles.placement(conf, instance.port, self._address.listens, instance.id, instance.socket),
             **(more or {}),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 ADMIN = "postgres"
 REPLICATION = "enopax_replication"
 POOLER = "enopax_pooler"
+REPLICA = "enopax_replica"
+"""Name of the replica's connection, and of the slot that keeps the log for it."""
 LOOPBACK = ("127.0.0.1/32", "::1/128")
 
 

@@ -15,13 +15,15 @@ from enopax_postgres.sessions import Identity
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """Where a database lies, which programs run it, where it listens, how large it may be."""
+    """Where a server lies, which programs run it, where it listens, how large it may be."""
 
     id: str
+    service: str  # its id at the runtime
     layout: Layout
     installation: Installation
     port: int
     pooler_port: int | None  # None: there is no PgBouncer on this machine
+    replica_port: int | None  # None: the plan has no replica
     size: Size
     config: DatabaseConfig
 

@@ -32,3 +32,8 @@ class Layout:
     def bases(self) -> Path:
         """Base backups, one directory each."""
         return self.backups / "base"
+
+    @property
+    def pointer(self) -> Path:
+        """Names the server that is the primary, once that is not the first one."""
+        return self.backups / "primary"

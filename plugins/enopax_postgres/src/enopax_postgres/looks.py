@@ -16,6 +16,7 @@ from enopax_postgres.backups.keeping import BackupKeeping
 from enopax_postgres.databases import Databases
 from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.measure import measure
+from enopax_postgres.replicas import lag, replicated
 from enopax_postgres.requests import Insights
 
 OVERDUE = timedelta(hours=26)
@@ -45,6 +46,7 @@ class Looks:
             with self._databases.administration(instance) as connection:
                 archived = _archived(connection, instance)
                 waiting = self._databases.waiting_on(connection)
+                follows = [] if instance.replica_port is None else [replicated(connection)]
         except TemporaryError as error:
             return Observed(health="degraded", message=error.message, conditions=[backed_up])
         restart = Condition(
@@ -54,11 +56,11 @@ class Looks:
             message=f"{', '.join(waiting)} take effect with the next restart." if waiting else "",
         )
         disk = disk_space(quota.used(instance.layout) / instance.size.disk)
-        bad = [condition for condition in (archived, backed_up, disk) if condition.status == "False"]
+        bad = [condition for condition in (archived, backed_up, disk, *follows) if condition.status == "False"]
         return Observed(
             health="degraded" if bad else "ready",
             message=" ".join(condition.message for condition in bad),
-            conditions=[backed_up, archived, disk, restart],
+            conditions=[backed_up, archived, disk, restart, *follows],
         )
 
     def metrics(self, instance: Instance) -> Mapping[str, Metric]:
@@ -67,6 +69,7 @@ class Looks:
         try:
             with self._databases.administration(instance) as connection:
                 found.update(measure(connection, instance.config.database))
+                found.update(lag(connection))
         except TemporaryError:
             found["pg_up"] = Metric(value=0, unit="boolean", help="Whether the server answers.")
         backups = self._backups.catalogue(instance.layout)

@@ -105,6 +105,11 @@ class Machine:
         """The latest lines of a server, oldest first."""
         return anyio.from_thread.run(self._host.runtime.logs, service, lines)
 
+    def exists(self, service: str) -> bool:
+        """Whether there is anything of a server."""
+        found = anyio.from_thread.run(self._host.runtime.services)
+        return any(known.id == service for known in found)
+
     def services(self, suffix: str) -> list[str]:
         """Ids of the resources that have anything of a service whose id ends so."""
         found = anyio.from_thread.run(self._host.runtime.services)

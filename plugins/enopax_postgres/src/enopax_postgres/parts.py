@@ -20,6 +20,7 @@ from enopax_postgres.looks import Looks
 from enopax_postgres.machine import Machine
 from enopax_postgres.pooler import find
 from enopax_postgres.recovery import Recovery
+from enopax_postgres.replicas import Replicas
 from enopax_postgres.settings import PostgresSettings
 from enopax_postgres.templates import Templates
 
@@ -32,6 +33,7 @@ class Parts:
     backups: BackupKeeping
     recovery: Recovery
     changes: Changes
+    replicas: Replicas
     looks: Looks
 
 
@@ -64,5 +66,6 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         backups=backups,
         recovery=Recovery(databases, backups),
         changes=Changes(databases),
+        replicas=Replicas(databases, machine),
         looks=Looks(databases, backups),
     )

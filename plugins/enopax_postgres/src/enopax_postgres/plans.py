@@ -24,7 +24,7 @@ def plans(small_disk: int, medium_disk: int) -> Sequence[Plan]:
         Plan(
             id=MEDIUM,
             name="Medium",
-            description=f"4 vCPU, 16 GB of memory, {_gigabytes(medium_disk)} on disk; backups kept 30 days, query insights.",
+            description=f"4 vCPU, 16 GB of memory, {_gigabytes(medium_disk)} on disk; a read replica, backups kept 30 days.",
             limits={
                 "cpus": 4,
                 "memoryBytes": 16 * GIB,
@@ -32,6 +32,7 @@ def plans(small_disk: int, medium_disk: int) -> Sequence[Plan]:
                 "backupDays": 30,
                 "connections": 200,
                 "insights": 1,
+                "replicas": 1,
             },
         ),
     )
@@ -51,6 +52,7 @@ class Size:
     backup_days: int
     connections: int  # of customers; administration has its own
     insights: bool  # whether statistics of queries are kept
+    replica: bool  # whether there is one to read from, and to fail over to
 
 
 def size_of(plan: Plan) -> Size:
@@ -63,4 +65,5 @@ def size_of(plan: Plan) -> Size:
         backup_days=limits["backupDays"],
         connections=limits["connections"],
         insights=bool(limits.get("insights")),
+        replica=bool(limits.get("replicas")),
     )

@@ -27,7 +27,7 @@ from enopax_core.provider import (
 from enopax_postgres.backups.catalogue import Backup
 from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.plans import size_of
-from enopax_postgres.requests import Backups, Insights, Recovered, RecoverRequest, Restarted
+from enopax_postgres.requests import Backups, Done, Insights, Recovered, RecoverRequest
 
 if TYPE_CHECKING:
     from enopax_postgres.parts import Parts
@@ -62,6 +62,7 @@ class PostgresProvider(Provider[DatabaseConfig]):
             parts.databases.create(operation, instance, username, password)
         else:
             parts.recovery.create(operation, instance, origin, username, password)
+        parts.replicas.ensure(operation, instance)
         operation.progress("verify", "Logging in as a client would")
         parts.databases.try_login(instance, username, password)
         return parts.databases.outcome(instance, username, password)
@@ -71,6 +72,7 @@ class PostgresProvider(Provider[DatabaseConfig]):
         operation.progress("configure", "Changing the server's settings")
         instance = parts.databases.find(resource)
         parts.changes.apply(instance)
+        parts.replicas.ensure(operation, instance)
         return parts.databases.outcome(instance)
 
     def restore(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
@@ -80,12 +82,14 @@ class PostgresProvider(Provider[DatabaseConfig]):
             raise PermanentError("Nothing is left of this database.")
         parts.databases.start(operation, instance)
         parts.databases.pool(instance)
+        parts.replicas.ensure(operation, instance)
         return parts.databases.outcome(instance)
 
     def rotate(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
         parts = self._parts()
         instance = parts.databases.find(resource)
         username, password = parts.databases.rotate(instance, resource.credentials["username"])
+        parts.replicas.wait(instance)
         parts.databases.try_login(instance, username, password)
         return parts.databases.outcome(instance, username, password)
 
@@ -109,6 +113,7 @@ class PostgresProvider(Provider[DatabaseConfig]):
         instance = parts.databases.find(resource)
         parts.databases.start(operation, instance)
         parts.databases.pool(instance)
+        parts.replicas.ensure(operation, instance)
 
     # ── Looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -183,7 +188,9 @@ class PostgresProvider(Provider[DatabaseConfig]):
         instance = parts.databases.find(resource)
         choose = partial(parts.backups.target, instance, backup=request.backup, time=request.time)
         if request.in_place:
+            parts.replicas.discard(instance)
             parts.recovery.in_place(operation, instance, choose, resource.credentials)
+            parts.replicas.ensure(operation, instance)
             return Recovered(id=resource.id, name=resource.name)
         body = {
             **resource.config.model_dump(by_alias=True, mode="json"),
@@ -199,14 +206,42 @@ class PostgresProvider(Provider[DatabaseConfig]):
     # ── Upkeep ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @custom_endpoint("POST", "/restart", permission="operate", destructive=True)
-    def restart(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Restarted:
+    def restart(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Done:
         """Restart the server now, which applies what waits for it; connections end."""
         parts = self._parts()
-        parts.changes.restart(operation, parts.databases.find(resource))
-        return Restarted()
+        instance = parts.databases.find(resource)
+        parts.changes.restart(operation, instance)
+        parts.replicas.ensure(operation, instance)
+        return Done(message="Restarted.")
 
     @scheduled(every=timedelta(hours=1))
     def upkeep(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
         """Renew the certificate in time; restart within the maintenance window where something waits for it."""
         parts = self._parts()
-        parts.changes.upkeep(operation, parts.databases.find(resource), self._host.clock())
+        instance = parts.databases.find(resource)
+        parts.changes.upkeep(operation, instance, self._host.clock())
+        parts.replicas.ensure(operation, instance)
+
+    # ── Replica ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _refuse_failover(self, resource: Resource[DatabaseConfig]) -> None:
+        parts = self._parts()
+        parts.replicas.check(parts.databases.find(resource))
+
+    @custom_endpoint("POST", "/failover", permission="operate", destructive=True, check=_refuse_failover)
+    def failover(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Done:
+        """Make the replica the primary, also where the primary is gone; what was the primary is made anew as the replica."""
+        parts = self._parts()
+        parts.replicas.promote(operation, parts.databases.find(resource))
+        instance = parts.databases.find(resource)
+        parts.backups.take(instance, lambda: operation.progress("backup", "Taking a full backup"), full=True)
+        return Done(message="The replica has taken over.")
+
+    @custom_endpoint("POST", "/replica/rebuild", permission="operate", check=_refuse_failover)
+    def rebuild(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Done:
+        """Make the replica anew from the primary."""
+        parts = self._parts()
+        instance = parts.databases.find(resource)
+        parts.replicas.discard(instance)
+        parts.replicas.ensure(operation, instance)
+        return Done(message="The replica has been made anew.")

@@ -38,6 +38,7 @@ class Recovery:
         source = replace(
             instance,
             id=origin.resource,
+            service=origin.resource + self._databases.primary(origin.resource),
             layout=self._databases.layout(origin.resource),
             port=self._databases.port(origin.resource),
         )

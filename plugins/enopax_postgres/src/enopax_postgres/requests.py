@@ -53,10 +53,10 @@ class Recovered(Config):
     name: str
 
 
-class Restarted(Config):
-    """The server has been restarted."""
+class Done(Config):
+    """What has been done."""
 
-    message: str = "Restarted."
+    message: str
 
 
 class Query(Config):

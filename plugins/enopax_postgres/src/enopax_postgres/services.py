@@ -8,8 +8,8 @@ from enopax_postgres.instance import Instance
 from enopax_postgres.machine import ENVIRONMENT
 from enopax_postgres.pooler import PgBouncer
 
-SERVER = ".postgres"
-"""What the id of a server's service ends with; before it stands the resource's id."""
+SERVER, OTHER = ".postgres", ".postgres-b"
+"""What the ids of a database's two servers end with; before it stands the resource's id. Either may be the primary."""
 POOLER = ".pgbouncer"
 SHUTDOWN_SECONDS = 60.0
 """A fast shutdown writes a checkpoint; killed before it is done, the next start replays the log instead."""
@@ -19,7 +19,7 @@ def server(instance: Instance, address: Address) -> Service:
     """PostgreSQL itself, in the foreground."""
     layout = instance.layout
     return Service(
-        id=instance.id + SERVER,
+        id=instance.service,
         resource=instance.id,
         command=[
             instance.installation.program("postgres"),
