@@ -6,9 +6,9 @@ import difflib
 import inspect
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
@@ -27,6 +27,11 @@ GROUP = "enopax"
 ENDPOINT = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 LONGEST_ENDPOINT = 40  # characters
 RESERVED = frozenset({"operations", "events", "keys", "audit", "admin"})  # segments below /v1/ that belong to the core
+
+
+def installed() -> Sequence[EntryPoint]:
+    """The plugins of this environment by name, those included that cannot be imported: nothing is."""
+    return sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +84,9 @@ class Registry:
             self.manager.unregister(plugin)
             raise PluginRefused(f"{error} ({_place_of(plugin)})") from error
 
-    def discover(self, disabled: Iterable[str] = ()) -> None:
+    def discover(self, disabled: Collection[str] = ()) -> None:
         """Register what is installed under the entry point group `enopax`; keep apart what fails."""
-        for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        for entry in installed():
             if entry.name in disabled:
                 continue
             try:

@@ -56,6 +56,13 @@ class Settings(BaseModel):
             ip_network(proxy)
         return proxies
 
+    def switched_off(self, known: Collection[str]) -> Collection[str]:
+        """Names of plugins that are not used. Raises SettingsError naming the nearest of the known ones for another."""
+        for name in self.disabled_plugins:
+            if name not in known:
+                raise SettingsError(f"disabled_plugins: there is no plugin {name}.{_near(name, known)}")
+        return self.disabled_plugins
+
     def section(self, name: str, model: type[ModelT]) -> ModelT:
         """A plugin's section. Raises SettingsError naming the key, where it stands and the nearest valid name."""
         return _validated(model, self.sections.get(name, {}), {}, name)

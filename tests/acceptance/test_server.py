@@ -79,7 +79,13 @@ def test_a_port_of_another_process_is_told_in_a_sentence(data_dir: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("line", "near"), [("prot = 3001", "port"), ("[gti]\nfree_bytes = 1", "git"), ("[git]\nfree_byte = 1", "free_bytes")]
+    ("line", "near"),
+    [
+        ("prot = 3001", "port"),
+        ("[gti]\nfree_bytes = 1", "git"),
+        ("[git]\nfree_byte = 1", "free_bytes"),
+        ("disabled_plugins = ['gti']", "git"),
+    ],
 )
 def test_a_key_that_nobody_knows_is_refused_with_the_nearest_name(data_dir: Path, line: str, near: str) -> None:
     data_dir.mkdir()

@@ -15,6 +15,7 @@ from tests.integration.conftest import House, opened
 from tests.integration.shelf import Workshop
 
 from enopax_core import Core, Settings, create_app
+from enopax_core.errors import SettingsError
 from enopax_core.ledger import operations
 from enopax_core.ledger.interface import Transaction
 from enopax_core.records.operation import OperationRecord, State
@@ -163,6 +164,12 @@ async def test_a_plugin_is_switched_off_by_its_name(installed: Path, data_dir: P
     disabled = ("example", "git", "postgres", "script", "aa_sound", *BROKEN)
     core = Core(Settings(data_dir=data_dir, disabled_plugins=disabled))
     assert (core.registry.problems, list(core.registry.providers)) == ([], [])
+
+
+async def test_a_name_that_no_plugin_has_is_refused_with_the_nearest(installed: Path, data_dir: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Core(Settings(data_dir=data_dir, disabled_plugins=("aa_sounds",)), plugins=())
+    assert caught.value.message == "disabled_plugins: there is no plugin aa_sounds. Did you mean aa_sound?"
 
 
 async def test_the_second_plugin_of_a_name_is_told_of(installed: Path, data_dir: Path) -> None:

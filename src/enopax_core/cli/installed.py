@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+from enopax_core import registry
 from enopax_core.cli.serve import serve_settings
 from enopax_core.core.core import Core
-from enopax_core.registry import GROUP
 
 
 def installed(data_dir: Path | None) -> Sequence[dict[str, Any]]:
@@ -19,12 +19,11 @@ def installed(data_dir: Path | None) -> Sequence[dict[str, Any]]:
     settings = serve_settings({"data_dir": data_dir}, os.environ, Path.cwd())
     logging.getLogger("enopax_core").addHandler(logging.NullHandler())  # problems are shown in the table, not logged beside it
     core = Core(settings)
-    return [_row(core, entry) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
+    return [_row(core, entry) for entry in registry.installed()]
 
 
 def _row(core: Core, entry: EntryPoint) -> dict[str, Any]:
-    registry = core.registry
-    problems = [problem.message for problem in registry.problems if problem.plugin == entry.name]
+    problems = [problem.message for problem in core.registry.problems if problem.plugin == entry.name]
     is_off = entry.name in core.settings.disabled_plugins
     return {
         "name": entry.name,
@@ -32,6 +31,6 @@ def _row(core: Core, entry: EntryPoint) -> dict[str, Any]:
         "version": entry.dist.version if entry.dist else None,
         "module": entry.value,
         "state": "off" if is_off else "broken" if problems else "used",
-        "providers": [known.endpoint for known in registry.providers if known.plugin == entry.name],
+        "providers": [known.endpoint for known in core.registry.providers if known.plugin == entry.name],
         "problems": problems,
     }

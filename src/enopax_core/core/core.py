@@ -50,7 +50,7 @@ from enopax_core.ledger.sqlite import SqliteLedger
 from enopax_core.provider.base import Provider
 from enopax_core.records.finding import Finding
 from enopax_core.records.principal import Presented, Principal
-from enopax_core.registry import Registry
+from enopax_core.registry import Registry, installed
 from enopax_core.runtime.opening import opened
 from enopax_core.runtime.settings import RuntimeSettings
 from enopax_core.settings import Settings
@@ -68,7 +68,10 @@ class Core:
     """
 
     def __init__(self, settings: Settings, plugins: Sequence[object] | None = None, *, clock: Clock = utc_now) -> None:
-        """Find and check the plugins; nothing is opened. Raises PluginRefused for what was given in `plugins`."""
+        """Find and check the plugins; nothing is opened.
+
+        Raises: PluginRefused for what was given in `plugins`, SettingsError for a name in `disabled_plugins` that nothing has.
+        """
         self.settings, self.clock = settings, clock
         self.metrics = Metrics()
         self.registry = Registry()
@@ -87,7 +90,7 @@ class Core:
         self._draining = False
 
     def _find_plugins(self, plugins: Sequence[object] | None) -> None:
-        disabled = set(self.settings.disabled_plugins)
+        disabled = self.settings.switched_off({*builtin.PLUGINS, *(entry.name for entry in installed())})
         for name, plugin in builtin.PLUGINS.items():
             if name not in disabled:
                 self.registry.add(plugin, name)
