@@ -16,7 +16,7 @@ from enopax_postgres.addresses import Address
 from enopax_postgres.authority import AUTHORITY_LIFE, HAND_OVER_BEFORE, SERVER_LIFE, SUCCEED_BEFORE, Authority, is_due
 from enopax_postgres.changes import in_window
 from enopax_postgres.cluster import crc32c
-from enopax_postgres.installations import Installations
+from enopax_postgres.installations import NEEDED, Installations
 from enopax_postgres.parameters import parameters
 from enopax_postgres.plans import GIB, plans, size_of
 from enopax_postgres.quota import Level, level
@@ -253,3 +253,9 @@ def test_the_newest_version_is_the_default() -> None:
 
 def test_a_directory_without_postgresql_is_passed_over(tmp_path: Path) -> None:
     assert Installations(str(tmp_path), str(tmp_path)).by_major == Installations("", "").by_major
+
+
+def test_programs_that_this_account_may_not_run_are_passed_over(tmp_path: Path) -> None:
+    for name in NEEDED:
+        (tmp_path / name).touch(mode=0o600)
+    assert Installations(str(tmp_path), "").by_major == Installations("", "").by_major

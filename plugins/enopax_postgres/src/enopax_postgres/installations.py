@@ -90,7 +90,7 @@ class Installations:
 
 def look(folder: Path) -> Installation | None:
     """What a directory holds; None: no PostgreSQL that can be used."""
-    if not all((folder / name).is_file() for name in NEEDED):
+    if not all(os.access(folder / name, os.X_OK) for name in NEEDED):  # PATH may name directories that are others' alone
         return None
     said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
     version = re.search(r"PostgreSQL\) ((\d+)\.\d+)", said)
