@@ -86,6 +86,7 @@ def test_a_resource_is_made_shown_changed_and_deleted(enopax: Terminal) -> None:
     assert (made["name"], made["status"], made["config"]["message"]) == ("one", "active", "hi")
     assert made["id"] in enopax("list", "example").stdout
     assert enopax.json("show", "example", "one")["id"] == made["id"]
+    assert "\nconditions.Synced " in enopax("show", "example", "one").stdout
     assert enopax("update", "example", "one", "--message", "bye", status=1, typed="n\n").stdout.count("bye") == 1
     assert enopax.json("show", "example", "one")["config"]["message"] == "hi"
     enopax("update", "example", "one", "--message", "bye", "--yes")

@@ -165,6 +165,7 @@ def _flat(item: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]
             yield from _flat(value, f"{before}{name}.")
         elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
             for number, one in enumerate(value, 1):
-                yield f"{before}{name}.{number}", ", ".join(f"{key}={cell(part)}" for key, part in one.items())
+                parts = {key: cell(part) for key, part in one.items() if part not in (None, "", []) and key != "type"}
+                yield f"{before}{name}.{one.get('type', number)}", ", ".join(f"{key}={text}" for key, text in parts.items())
         elif value not in (None, "", []):
             yield before + name, cell(value)

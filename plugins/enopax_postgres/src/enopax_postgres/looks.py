@@ -52,7 +52,7 @@ class Looks:
         restart = Condition(
             type="RestartPending",
             status="True" if waiting else "False",
-            reason="Parameters" if waiting else "None",
+            reason="Parameters" if waiting else "NothingWaits",
             message=f"{', '.join(waiting)} take effect with the next restart." if waiting else "",
         )
         disk = disk_space(quota.used(instance.layout) / instance.size.disk)
