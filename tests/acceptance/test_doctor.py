@@ -26,6 +26,13 @@ def test_a_sound_installation_lacks_nothing_but_a_backup_running_or_stopped(serv
         assert {"permissions", "keys", "plugins", "clock", "queue", "events", "expiring keys"} <= found.keys()
 
 
+def test_commands_on_this_machine_go_on_working_when_the_owner_s_key_is_rotated(server: Server) -> None:
+    place = ("--data-dir", server.data_dir, "--output", "json")
+    (owner,) = json.loads(enopax("keys", "list", *place).stdout)
+    enopax("keys", "rotate", owner["id"], *place)
+    assert examined(server)["owner key"]["severity"] == "ok"
+
+
 def test_what_is_safe_is_mended_and_the_rest_is_told(server: Server) -> None:
     key = server.data_dir / "owner.key"
     key.chmod(0o644)

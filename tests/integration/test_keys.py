@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.conftest import ORGANISATION, PLACE, PROJECT, WHERE, House
+from tests.integration.conftest import ORGANISATION, PLACE, PROJECT, WHERE, House, opened
 from tests.integration.streams import stream
 
-from enopax_core import Core, Presented, Settings
+from enopax_core import INSTALLATION, Core, Presented, Settings
 from enopax_core.builtin.roles import ROLES
 from enopax_core.clock import rfc3339
 
@@ -36,6 +36,52 @@ async def test_the_owner_s_key_is_written_once_for_the_operator_alone(data_dir: 
     async with Core(Settings(data_dir=data_dir), plugins=()) as core:
         assert not file.exists()  # it can be lost: no second owner comes into being
         assert (await core.authenticate(Presented(address="", token=first.strip()))).role == "owner"
+
+
+async def test_the_owner_s_file_follows_when_its_key_is_rotated(house: House) -> None:
+    file = house.core.owner_key_file
+    id = (await house.get("/v1/keys"))["keys"][0]["id"]
+    for _ in range(2):
+        rotated = (await house.client(file.read_text().strip()).post(f"/v1/keys/{id}/rotate")).json()
+        assert file.read_text() == rotated["key"] + "\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert sorted(path.name for path in file.parent.glob("owner.key*")) == ["owner.key"]
+
+
+async def test_an_owner_s_file_without_a_valid_key_is_told(house: House) -> None:
+    house.core.owner_key_file.write_text("enx_key_of_yesterday\n")
+    (told,) = [one for one in await house.core.examination(INSTALLATION) if one.check == "owner key"]
+    assert (told.severity, told.remedy) == ("warning", "write the owner's API key into owner.key")
+
+
+async def test_the_owner_s_file_follows_no_other_key(house: House) -> None:
+    before = house.core.owner_key_file.read_text()
+    other = await made(house.owner, role="owner", organisation=None)
+    assert (await house.owner.post(f"/v1/keys/{other['id']}/rotate")).status_code == 200
+    assert house.core.owner_key_file.read_text() == before
+
+
+async def test_a_file_that_the_owner_has_put_away_does_not_come_back(house: House) -> None:
+    id = (await house.get("/v1/keys"))["keys"][0]["id"]
+    house.core.owner_key_file.unlink()
+    assert (await house.owner.post(f"/v1/keys/{id}/rotate")).status_code == 200
+    assert list(house.core.settings.data_dir.glob("owner.key*")) == []
+
+
+async def test_a_rotation_that_was_killed_leaves_the_owner_a_file_that_is_valid(data_dir: Path) -> None:
+    """The process ends after the new secret was written beside the file: before the commit, or behind it."""
+    file, beside = data_dir / "owner.key", data_dir / "owner.key.next"
+    async with opened(data_dir) as house:
+        old = file.read_text()
+        id = (await house.get("/v1/keys"))["keys"][0]["id"]
+        new = (await house.owner.post(f"/v1/keys/{id}/rotate")).json()["key"] + "\n"
+    for prepared, kept in [(old, new), (new, new)]:  # the file's own secret, the one beside it: in turn the valid one
+        file.write_text(new if prepared == old else old)
+        beside.write_text(prepared)
+        async with Core(Settings(data_dir=data_dir), plugins=()) as core:
+            assert file.read_text() == kept
+            assert not beside.exists()
+            assert (await core.authenticate(Presented(address="", token=file.read_text().strip()))).role == "owner"
 
 
 async def test_a_secret_is_shown_once(house: House) -> None:

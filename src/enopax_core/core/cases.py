@@ -15,6 +15,7 @@ from enopax_core.core.endpoints import Endpoints
 from enopax_core.core.examining import Examination
 from enopax_core.core.keys import Keys
 from enopax_core.core.operations import Operations
+from enopax_core.core.owner_key import OwnerKeyFile
 from enopax_core.core.places import Places
 from enopax_core.core.previews import Previews
 from enopax_core.core.proposals import Proposals
@@ -60,6 +61,7 @@ def compose(
     presenter: Presenter,
     vault: Vault,
     feed: Feed,
+    owner_key_file: OwnerKeyFile,
     installation: Installation,
     clock: Clock,
 ) -> UseCases:
@@ -118,7 +120,7 @@ def compose(
             presenter=presenter,
             vault=vault,
         ),
-        keys=Keys(host=host, ledger=ledger, governors=governors, places=places, clock=clock),
+        keys=Keys(host=host, ledger=ledger, governors=governors, places=places, owner_key_file=owner_key_file, clock=clock),
         streams=Streams(ledger=ledger, feed=feed, operations=operations, places=places),
         audit=Audit(ledger=ledger, governors=governors, places=places),
         examination=Examination(installation),

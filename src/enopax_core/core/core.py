@@ -28,6 +28,7 @@ from enopax_core.core.keys import Keys
 from enopax_core.core.lent import LentResources
 from enopax_core.core.lock import DirectoryLock
 from enopax_core.core.operations import Operations
+from enopax_core.core.owner_key import OwnerKeyFile
 from enopax_core.core.places import Places
 from enopax_core.core.ports import Ports
 from enopax_core.core.previews import Previews
@@ -174,6 +175,7 @@ class Core:
             presenter=presenter,
             vault=vault,
             feed=self.feed,
+            owner_key_file=OwnerKeyFile(self.owner_key_file),
             installation=self._installation(ledger, tables),
             clock=clock,
         )
@@ -188,7 +190,7 @@ class Core:
             opening=opening,
         )
         await reseal(vault, ledger, unfinished_only=True)
-        await cases.keys.ensure_owner(self.owner_key_file)
+        await cases.keys.ensure_owner()
         await stack.enter_async_context(self.governors.lifespans())
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(Outbox(ledger, self.feed, self.governors.consumers()).run)

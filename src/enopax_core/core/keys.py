@@ -6,18 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
+
+import anyio
 
 from enopax_core.builtin import keys
 from enopax_core.builtin.keys import Key
 from enopax_core.builtin.roles import ROLES, permissions_of, rank
 from enopax_core.clock import Clock
 from enopax_core.core.acceptance import audit
+from enopax_core.core.owner_key import OwnerKeyFile
 from enopax_core.core.places import Places
 from enopax_core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, PlaceTaken
 from enopax_core.events.recorder import new_id
-from enopax_core.files import write_private
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change, Host
 from enopax_core.ledger import idempotency
@@ -64,9 +65,18 @@ Seal = Callable[[SeenKey], bytes | None]
 class Keys:
     """Use cases on API keys. Every face calls only these."""
 
-    def __init__(self, *, host: Host, ledger: Ledger, governors: Governors, places: Places, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        host: Host,
+        ledger: Ledger,
+        governors: Governors,
+        places: Places,
+        owner_key_file: OwnerKeyFile,
+        clock: Clock,
+    ) -> None:
         self._host, self._ledger, self._governors = host, ledger, governors
-        self._places, self._clock = places, clock
+        self._places, self._file, self._clock = places, owner_key_file, clock
 
     async def create(
         self, principal: Principal, wanted: NewKey, bound: BoundRequest | None = None, seal: Seal | None = None
@@ -92,19 +102,23 @@ class Keys:
         return KeyPage(items=shown, next=found[size - 1].position if len(found) > size else None)
 
     async def rotate(self, principal: Principal, id: str, bound: BoundRequest | None = None, seal: Seal | None = None) -> SeenKey:
-        """Give a key a new secret; the old one is void at once. Raises NotFound, Forbidden."""
+        """Give a key a new secret; the old one is void at once. The owner's file follows. Raises NotFound, Forbidden."""
         key = await self._own(principal, id)
         self._refuse_wider(principal, key.role, key.permissions, key.expires_at)
         secret = keys.new_key()
         seen = replace(await self._seen(replace(key, preview=secret[:12])), secret=secret)
 
         def write(transaction: Transaction) -> None:
+            if self._file.holds(transaction, id):
+                self._file.prepare(secret)
             if not keys.rotate(transaction, id, secret):
                 raise NotFound
             _bind(transaction, bound, seal, seen)
             audit(transaction, self._audited("key.rotate", principal, key), None)
 
-        await self._ledger.write(write)
+        with anyio.CancelScope(shield=True):  # a caller who leaves must not leave the file behind
+            await self._ledger.write(write)
+            await self._ledger.write(self._file.settle)
         self._host.revoked(id)
         return seen
 
@@ -122,17 +136,17 @@ class Keys:
         await self._ledger.write(write)
         self._host.revoked(id)
 
-    async def ensure_owner(self, path: Path) -> None:
-        """On the first start, make the owner's key and write it to a file that the operator alone can read."""
+    async def ensure_owner(self) -> None:
+        """On the first start, make the owner's key and write it to its file; later, finish what a kill left unfinished there."""
 
-        def write(transaction: Transaction) -> str | None:
+        def write(transaction: Transaction) -> None:
             if not keys.none_yet(transaction):
-                return None
+                self._file.settle(transaction)
+                return
             secret = keys.new_key()
-            write_private(path, secret.encode() + b"\n")  # before the commit: a key nobody ever saw would lock the operator out
+            self._file.create(secret)  # before the commit: a key nobody ever saw would lock the operator out
             fields = {"name": "owner", "role": "owner", "permissions": None, "organisation": None, "project": None}
             keys.add(transaction, new_id("key"), secret, {**fields, "expires_at": None, "created_by": INSTALLATION.id})
-            return secret
 
         await self._ledger.write(write)
 

@@ -11,6 +11,7 @@ from enopax_core.records.finding import Finding
 CHECKS: Sequence[Check] = (
     permissions.check,
     keys.check_files,
+    keys.check_owner,
     disk.check,
     backup.check,
     plugins.check,
