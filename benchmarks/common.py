@@ -149,7 +149,7 @@ def openssh(root: Path, public_key: str) -> Iterator[int]:
     (root / "keys").write_text(public_key)
     root.chmod(0o700)
     os.makedirs("/run/sshd", exist_ok=True)  # noqa: PTH103  # sshd's own privilege separation directory
-    port = _free_port()
+    port = free_port()
     options = {
         "HostKey": root / "host",
         "AuthorizedKeysFile": root / "keys",
@@ -171,7 +171,7 @@ def openssh(root: Path, public_key: str) -> Iterator[int]:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     import socket
 
     with socket.socket() as probe:
