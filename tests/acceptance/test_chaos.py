@@ -21,7 +21,7 @@ from tests.acceptance.gitkit import Person
 from tests.acceptance.repositories import Repository, create
 from tests.acceptance.serverkit import Server, eventually
 
-CUSTOMERS, SECONDS = 4, 30.0
+CUSTOMERS, SECONDS, ENOUGH = 4, 30.0, 100
 WHERE = {"org": "Acme", "project": "Chaos", "page_size": "1000"}
 ENDED = {"succeeded", "failed", "cancelled"}
 
@@ -96,7 +96,7 @@ class Pusher:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_nothing_that_was_accepted_is_lost_or_doubled(server: Server, person: Callable[[str], Person]) -> None:
     seed = int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(1, 1 << 32)
     print(f"CHAOS_SEED={seed}")
@@ -111,11 +111,14 @@ def test_nothing_that_was_accepted_is_lost_or_doubled(server: Server, person: Ca
         while not over.is_set():
             act()
 
+    def enough() -> bool:
+        return bool(pusher.acknowledged) and sum(len(customer.exchanges) for customer in customers) > ENOUGH
+
     with ThreadPoolExecutor() as pool:
         work = [pool.submit(until_over, act) for act in (*(customer.act for customer in customers), pusher.push)]
         try:
-            end = time.monotonic() + SECONDS
-            while time.monotonic() < end and not any(one.done() for one in work):
+            end = time.monotonic() + SECONDS  # or later, on a machine on which too little would have been done by then
+            while (time.monotonic() < end or not enough()) and not any(one.done() for one in work):
                 time.sleep(trouble.pause())
                 trouble.strike()
         finally:
@@ -127,7 +130,6 @@ def test_nothing_that_was_accepted_is_lost_or_doubled(server: Server, person: Ca
         customer.close()
     counts = Counter(exchange.method for customer in customers for exchange in customer.exchanges)
     print(f"incidents: {dict(trouble.incidents)}; accepted: {dict(counts)}; pushes: {pusher.acknowledged}")
-    assert counts.total() > 100
     assert eventually(
         "all operations end", lambda: all(one["state"] in ENDED for one in _pages(server, "/v1/operations", "operations"))
     )

@@ -103,7 +103,7 @@ def test_a_resource_is_made_shown_changed_and_deleted(enopax: Terminal) -> None:
 def test_progress_is_told_and_a_failure_has_its_status(enopax: Terminal) -> None:
     told = enopax("provision", "example", "slow", "--delay", "0.4").stderr
     assert "60 % provision" in told
-    begun = enopax.json("provision", "example", "slower", "--delay", "30", "--no-wait")
+    begun = enopax.json("provision", "example", "slower", "--delay", "60", "--no-wait")
     (operation,) = [row["id"] for row in enopax.json("operations", "list") if row["resource"] == begun["id"]]
     enopax("operations", "cancel", operation)
     assert "cancelled" in enopax("operations", "watch", operation, status=6).stderr
@@ -267,7 +267,7 @@ def test_a_person_sees_a_bar(enopax: Terminal) -> None:
 
 
 def test_an_operation_goes_on_without_who_followed_it(enopax: Terminal) -> None:
-    command = [*ENOPAX, "provision", "example", "slow", "--delay", "30"]
+    command = [*ENOPAX, "provision", "example", "slow", "--delay", "60"]
     with subprocess.Popen(command, env=enopax.environ, cwd=enopax.cwd, stderr=subprocess.PIPE, text=True) as following:
         assert following.stderr is not None
         while "allocate" not in following.stderr.readline():
@@ -333,7 +333,7 @@ def test_a_project_is_exported_and_brought_to_what_a_file_says(enopax: Terminal,
     file.write_text("resources:\n- {endpoint: example, name: two}\n")
     assert "- example one" in enopax("apply", "-f", str(file), "--prune", "--yes").stdout
     assert {(row["endpoint"], row["name"]) for row in enopax.json("list")} == {("example", "two"), ("git-repo", "site")}
-    begun = enopax.json("provision", "example", "slow", "--delay", "30", "--no-wait")["operation"]
+    begun = enopax.json("provision", "example", "slow", "--delay", "60", "--no-wait")["operation"]
     enopax("operations", "cancel", begun)
     enopax("operations", "watch", begun, status=6)
     file.write_text("resources:\n- {endpoint: example, name: slow, delay: 0}\n- {endpoint: example, name: two}\n")

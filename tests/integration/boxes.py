@@ -17,6 +17,10 @@ from enopax_core.errors import PermanentError
 from enopax_core.provider import Action, Config, LogLine, Metric, Observed, Operation, Outcome, Plan, Provider, Resource
 
 log = logging.getLogger("boxes")
+PAUSES = 15
+"""How often one sleeps for a beat that holds up the loop: longer than a kit allows, shorter than what every test is held to.
+
+Counted, because the watch counts too: a machine that stands still meanwhile changes neither of the two."""
 
 
 class BoxConfig(Config):

@@ -76,9 +76,9 @@ class House:
 
     async def ended(self, operation: str) -> OperationRecord:
         """Wait for an operation's end."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while True:
-                record = await self.core.operations.wait(operation, 30)
+                record = await self.core.operations.wait(operation, 60)
                 assert record is not None
                 if record.state.ended:
                     return record
@@ -91,7 +91,7 @@ class House:
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until something has come about: looked at again and again, decided by nothing but itself."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while not condition():  # noqa: ASYNC110  # what is waited for lies in a provider, which has no event for it
                 await anyio.sleep(0.005)
 

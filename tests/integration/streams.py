@@ -25,7 +25,7 @@ class Stream:
 
     async def line(self) -> str:
         """The next piece; raises EndOfStream once the server has closed the stream."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             return (await self.chunks.receive()).decode()
 
     async def event(self) -> dict[str, Any]:

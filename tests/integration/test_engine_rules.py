@@ -50,7 +50,7 @@ async def until(house: House, id: str, state: State) -> OperationRecord:
 
 async def seen(core: Core, id: str, condition: Callable[[OperationRecord], bool]) -> OperationRecord:
     """An operation as the ledger has it, once it is so."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while True:
             found = await core.ledger.read(lambda t: operations.get(t, id))
             assert found is not None
@@ -126,8 +126,8 @@ async def test_what_was_accepted_and_never_published_runs_all_the_same(house: Ho
 async def test_deleting_supersedes_a_retry_that_is_backing_off(house: House) -> None:
     house.workshop.failures["provision"].append(TemporaryError("no wood", retry_after=timedelta(hours=1)))
     begun = await house.begin()
-    await until(house, begun["operation"], State.QUEUED)
     await house.until(lambda: house.workshop.called("provision") == 1)
+    await until(house, begun["operation"], State.QUEUED)
     gone = await house.owner.delete(f"/v1/shelf/{begun['id']}")
     assert gone.status_code == 200
     assert (await look(house, begun["operation"])).state is State.CANCELLED
@@ -165,9 +165,9 @@ async def test_a_schedule_runs_once_for_each_due_time(house: House) -> None:
     await house.make("sweeps have passed")
     assert house.workshop.called("dust") == 1
     house.hands.move(hours=5)  # missed times are not made up for
-    await house.until(lambda: house.workshop.called("dust") >= 2)
+    await house.until(lambda: house.workshop.called("dust") >= 3)  # the second resource's first one among them
     await house.make("more sweeps have passed")
-    assert house.workshop.called("dust") == 3  # the second resource's first one among them
+    assert house.workshop.called("dust") == 3
 
 
 async def test_a_full_disk_is_answered_and_nothing_is_lost(house: House) -> None:
@@ -213,7 +213,7 @@ class Mill(Provider[Config]):
 
     def update(self, operation: Operation, resource: Resource[Config]) -> Outcome:
         self.grinding.set()
-        self.go_on.wait(30)
+        self.go_on.wait(60)
         anyio.from_thread.run(self._open_sluice)
         operation.progress("grind", "Grinding")
         return Outcome()
@@ -255,7 +255,7 @@ async def test_a_plain_method_hears_of_a_cancellation_when_it_reports(data_dir: 
         made = await house.make("m", "mill")
         begun = await house.owner.put(f"/v1/mill/{made['id']}", json={}, headers=ASYNC)
         operation = begun.json()["operation"]
-        await anyio.to_thread.run_sync(mill.grinding.wait, 30)
+        await anyio.to_thread.run_sync(mill.grinding.wait, 60)
         cancelled = await house.owner.post(f"/v1/operations/{operation}/cancel")
         assert (cancelled.status_code, cancelled.json()["state"]) == (202, "running")  # it cannot be interrupted
         mill.go_on.set()

@@ -23,7 +23,7 @@ from enopax_core.api.openapi import describe
 from enopax_core.api.routes import api_routes
 
 EXAMPLES = 25  # for each operation, half of them wrong on purpose
-PATIENCE = 30
+PATIENCE = 60
 
 
 class Served:

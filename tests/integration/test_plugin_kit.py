@@ -12,12 +12,14 @@ from typing import Any, ClassVar, Literal
 
 import anyio
 import pytest
+from tests.integration.boxes import PAUSES
 
 from enopax_core import Change, Event, Host, Place, Presented, Principal, Route, Tables, Target, Transaction, hookimpl
 from enopax_core.errors import Refused, Unauthenticated
 from enopax_core.provider import Operation, Price, Resource
 from enopax_core.testing import PluginConformance
 from enopax_core.testing.bench import Bench
+from enopax_core.testing.loop import BEAT
 
 SQL = """
 CREATE TABLE guard_used (resource TEXT PRIMARY KEY);
@@ -341,7 +343,8 @@ class Blocks(Guard):
 
     @hookimpl
     async def enopax_admit(self, change: Change) -> Price | None:
-        time.sleep(0.8)  # noqa: ASYNC251  # what is wrong with it
+        for _ in range(PAUSES):
+            time.sleep(BEAT)  # noqa: ASYNC251  # what is wrong with it
         return None
 
 

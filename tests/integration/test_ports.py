@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.anyio
 
 def free_range(size: int) -> str:
     """A stretch of ports that nothing uses now."""
-    first = next(n for n in range(21000, 29000, size) if all(is_free(n + more) for more in range(size)))
+    some = random.sample(range(21_000, 29_000, size), 1000)  # so that two runs on one machine do not want the same ones
+    first = next(n for n in some if all(is_free(n + more) for more in range(size)))
     return f"{first}-{first + size - 1}"
 
 

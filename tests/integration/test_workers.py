@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import anyio
 import pytest
 from tests.integration.conftest import ASYNC, House
 
-from enopax_core.engine import worker
+from enopax_core.engine import engine, worker
 from enopax_core.engine.dispatch import MemoryDispatcher
 from enopax_core.engine.effects import Effects
 from enopax_core.engine.execute import Executor
@@ -23,6 +24,14 @@ from enopax_core.ledger.interface import Transaction
 from enopax_core.records.operation import OperationRecord, State
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _by_hand() -> Iterator[None]:
+    """Heartbeats come when a test asks for them: one in between would hold a lease that is to be lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "LEASE", timedelta(hours=1))
+        yield
 
 
 def colleague(house: House) -> tuple[Worker, Sweep]:

@@ -39,7 +39,7 @@ class Server:
     def get(self, path: str, **headers: str) -> tuple[int, bytes]:
         request = urllib.request.Request(self.announced["url"] + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -137,7 +137,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(data_dir: Path, tmp_path: Pa
 
 def test_an_open_event_stream_does_not_hold_up_a_stop(data_dir: Path) -> None:
     with serving(data_dir, "--no-auth") as server:
-        stream = urllib.request.urlopen(server.announced["url"] + "/v1/events?org=a&project=b", timeout=30)
+        stream = urllib.request.urlopen(server.announced["url"] + "/v1/events?org=a&project=b", timeout=60)
         assert stream.readline() == b": connected\n"
         server.process.send_signal(signal.SIGTERM)
         stream.read()

@@ -58,7 +58,7 @@ class Site:
 
 def connect(database: dict[str, Any], **more: Any) -> psycopg.Connection[Any]:
     """A customer's connection, in autocommit."""
-    return psycopg.connect(database["credentials"]["url"], autocommit=True, connect_timeout=10, **more)
+    return psycopg.connect(database["credentials"]["url"], autocommit=True, connect_timeout=60, **more)
 
 
 async def rows(database: dict[str, Any], *statements: LiteralString) -> list[Any]:

@@ -30,7 +30,7 @@ async def provision(provider: Provider[Json], operation: Handle) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Look until something has come about; a test in which it never does fails."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while not condition():  # noqa: ASYNC110  # processes tell nobody
             await anyio.sleep(0.01)
 

@@ -13,7 +13,7 @@ from enopax_core.clock import Clock, utc_now
 from enopax_core.engine.dispatch import Dispatcher, RunOne
 from enopax_core.testing.asynchronous import Asynchronous
 
-PATIENCE = 30  # seconds until a delivery counts as lost
+PATIENCE = 60  # seconds until a delivery counts as lost
 
 
 class DispatcherConformance(Asynchronous):

@@ -88,7 +88,7 @@ async def together(*calls: Callable[[], object]) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something has come about: looked at again and again, decided by nothing but itself."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while not condition():  # noqa: ASYNC110  # what is waited for has no event
             await anyio.sleep(0.005)
 

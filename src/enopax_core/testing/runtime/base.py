@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -92,7 +94,8 @@ def written(path: Path) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing uses at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number: int = server.getsockname()[1]
-        return number
+    """A port that nothing uses, below those that Linux gives to whoever names none (`net.ipv4.ip_local_port_range`)."""
+    while True:
+        number = 20_000 + secrets.randbelow(12_768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
+            return number

@@ -13,6 +13,8 @@ from enopax_core.runtime import Runtime, State, Stop
 from enopax_core.testing.runtime.base import ID, IDLE, PATIENCE, RuntimeKit, clear, content, eventually, written
 
 COUNTED = f"echo started >> count; {IDLE}"
+UNTIL_TOLD = "sleep 1.5; while [ ! -e end ]; do sleep 0.1; done"
+"""A script that has come up by any runtime's measure, and ends when it is told to: no sooner than somebody has seen it."""
 
 
 class Life(RuntimeKit):
@@ -107,15 +109,17 @@ class Life(RuntimeKit):
         assert beat.read_text() == last
 
     async def test_a_service_that_ends_is_started_again(self, runtime: Runtime) -> None:
-        await runtime.ensure(self.service(f"echo started >> count; [ -e stay ] && {{ {IDLE}; }}; sleep 1.5; touch stay"))
-        count = await runtime.directory(ID) / "count"
-        await eventually("it is started again", lambda: _is(count, "started\nstarted\n"))
+        await runtime.ensure(self.service(f"echo started >> count; [ -e stay ] && {{ {IDLE}; }}; {UNTIL_TOLD}; touch stay"))
+        directory = await runtime.directory(ID)
+        (directory / "end").touch()
+        await eventually("it is started again", lambda: _is(directory / "count", "started\nstarted\n"))
         status = await eventually("it runs", lambda: _ready(runtime))
         assert status
         assert (await runtime.status(ID)).restarts == 1
 
     async def test_one_that_may_end_with_success_is_not_started_again(self, runtime: Runtime) -> None:
-        await runtime.ensure(self.service("echo started >> count; sleep 1.5", restart="on-failure"))
+        await runtime.ensure(self.service(f"echo started >> count; {UNTIL_TOLD}", restart="on-failure"))
+        (await runtime.directory(ID) / "end").touch()
         await eventually("it has ended", lambda: _stopped(runtime))
         assert (await runtime.directory(ID) / "count").read_text() == "started\n"
 
