@@ -15,7 +15,21 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _make_durable(path.parent)
+
+
+def remove_private(path: Path) -> None:
+    """Remove a file for good, after a crash too; repeatable. Raises OSError."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    _make_durable(path.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    """Which files a folder has outlives a power cut."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:

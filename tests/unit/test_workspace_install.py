@@ -24,6 +24,8 @@ case "$1 $2" in
 esac
 """
 
+TOOLS = ("git", "ssh", "jq", "systemd-analyze", "nginx", "caddy", "podman", "runc", "busybox")
+
 
 class Workspace:
     """A small workspace, and what its installation did."""
@@ -36,7 +38,7 @@ class Workspace:
             self.root / "pyproject.toml": "core",
             self.root / "plugins/enopax_one/pyproject.toml": "one",
             tools / "python3": PYTHON,
-            **{tools / name: "" for name in ("git", "ssh", "jq", "systemd-analyze", "nginx", "caddy")},
+            **{tools / name: "" for name in TOOLS},
         }.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -70,6 +72,40 @@ class Workspace:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
+
+
+@pytest.fixture
+def without_podman(workspace: Workspace) -> Workspace:
+    """On a machine with every tool of this one but containers, whose apt-get only writes down what it is asked for."""
+    tools, machine = workspace.calls_file.parent / "bin", workspace.calls_file.parent / "machine"
+    machine.mkdir()
+    for folder in os.environ["PATH"].split(":"):
+        for tool in Path(folder).glob("*"):
+            if tool.name not in ("podman", "busybox", "apt-get") and not (machine / tool.name).is_symlink():
+                (machine / tool.name).symlink_to(tool)
+    for name in ("podman", "busybox"):
+        (tools / name).unlink()
+    (machine / "apt-get").write_text('#!/usr/bin/env bash\necho "apt-get $*" >> "$CALLS"\n')
+    (machine / "apt-get").chmod(0o755)
+    workspace.environment["PATH"] = f"{tools}:{machine}"
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("--containers", {"podman", "runc"}), ("--tests", {"podman", "runc", "busybox-static"})]
+)
+def test_podman_is_installed_where_it_is_needed_and_missing(without_podman: Workspace, mode: str, expected: set[str]) -> None:
+    if os.geteuid() != 0:
+        assert "sudo sh -c 'apt-get update && apt-get install -y podman runc" in without_podman.install(mode, status=1)
+        return
+    without_podman.install(mode)
+    installed = next(call for call in without_podman.calls() if call.startswith("apt-get") and " install " in call)
+    assert expected <= set(installed.split())
+
+
+def test_a_server_whose_services_are_processes_needs_no_podman(without_podman: Workspace) -> None:
+    without_podman.install()
+    assert not any("podman" in call for call in without_podman.calls())
 
 
 def test_the_first_installation_takes_the_core_and_every_plugin(workspace: Workspace) -> None:

@@ -13,11 +13,15 @@ import anyio
 from anyio.abc import TaskGroup
 
 from enopax_core.clock import Clock
+from enopax_core.errors import StartupError
 from enopax_core.runtime.interface import Runtime
 from enopax_core.runtime.settings import RuntimeSettings
 
-ENGINES = {"supervisor": "enopax_core.runtime.supervisor.runtime:SupervisorRuntime"}
-"""Classes by the setting's value, called with data directory, settings, clock and the task group they may live in."""
+SUPERVISOR = "enopax_core.runtime.supervisor.runtime:SupervisorRuntime"
+CONTAINER = "enopax_core.runtime.container.runtime:ContainerRuntime"
+ENGINES = {"supervisor": (SUPERVISOR, "specifications"), "podman": (CONTAINER, "podman"), "docker": (CONTAINER, "docker")}
+"""By the setting's value: its class, called with data directory, settings, clock and the task group it may live in; and where it
+keeps a file for every service, below `runtime/` in the data directory."""
 
 
 class Engine(Runtime, Protocol):
@@ -42,16 +46,11 @@ class Opening:
         """The runtime, made when it is first asked for."""
         with self._lock:
             if self._engine is None:
-                module, _, name = ENGINES["supervisor"].partition(":")
+                module, _, name = ENGINES[self._settings.engine][0].partition(":")
                 make = getattr(import_module(module), name)
                 engine: Engine = make(self._data_dir, self._settings, self._clock, self._group)
                 self._engine = engine
             return self._engine
-
-    @property
-    def has_services(self) -> bool:
-        """Whether any service was ever ensured and not removed."""
-        return any((self._data_dir / "runtime" / "specifications").glob("*.json"))
 
     async def close(self) -> None:
         """The server ends."""
@@ -61,10 +60,19 @@ class Opening:
 
 @contextlib.asynccontextmanager
 async def opened(data_dir: Path, settings: RuntimeSettings, clock: Clock) -> AsyncIterator[Opening]:
-    """Services come back, and are watched over, from here to the end of the block; afterwards they go on by themselves."""
+    """Services come back, and are watched over, from here to the end of the block; afterwards they go on by themselves.
+
+    Raises: StartupError when there are services under another engine: they would be left alone.
+    """
+    for other in ENGINES.keys() - {settings.engine}:
+        if _has_services(data_dir, other):
+            raise StartupError(
+                f"[runtime] engine: services of this installation run under {other}, not {settings.engine}:"
+                " delete the resources that have them first, or set the engine back."
+            )
     async with anyio.create_task_group() as group:
         opening = Opening(data_dir, settings, clock, group)
-        if opening.has_services:
+        if _has_services(data_dir, settings.engine):
             opening.runtime().revive()
         try:
             yield opening
@@ -72,3 +80,7 @@ async def opened(data_dir: Path, settings: RuntimeSettings, clock: Clock) -> Asy
             group.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
                 await opening.close()
+
+
+def _has_services(data_dir: Path, engine: str) -> bool:
+    return any((data_dir / "runtime" / ENGINES[engine][1]).glob("*.json"))

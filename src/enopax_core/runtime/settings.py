@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -14,6 +15,11 @@ class RuntimeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    engine: Literal["supervisor", "podman", "docker"] = Field(
+        default="supervisor",
+        description="What keeps services alive: supervisor (processes), podman or docker (containers).",
+        json_schema_extra={"option": "--runtime"},
+    )
     user: str = Field(
         default="enopax",
         pattern=r"^[a-z_][a-z0-9_-]{0,31}$",

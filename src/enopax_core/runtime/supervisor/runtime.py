@@ -7,43 +7,35 @@ import hashlib
 import json
 import os
 import signal as signals
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from enopax_core.clock import Clock
-from enopax_core.errors import NotFound, RuntimeUnavailable, ServiceFailed
-from enopax_core.files import write_private
+from enopax_core.errors import NotFound, RuntimeUnavailable
+from enopax_core.files import remove_private, write_private
 from enopax_core.records.log import LogLine
 from enopax_core.runtime import access, loglines
+from enopax_core.runtime.changes import Turns, come_up, has_settled
 from enopax_core.runtime.command import find_program, run_process, succeeds
 from enopax_core.runtime.definition import fingerprint, process_of, specification_of
-from enopax_core.runtime.files import remove_file, services_folder
+from enopax_core.runtime.homes import Homes
 from enopax_core.runtime.interface import Completed, Known, ServiceMetrics, State, Status
-from enopax_core.runtime.launch import is_held, main_process, read_record, start_of
+from enopax_core.runtime.launch import is_held, main_process, read_record
 from enopax_core.runtime.limits import Enforced, cgroup_base, enforce
 from enopax_core.runtime.opening import Engine
 from enopax_core.runtime.probe import is_ready
-from enopax_core.runtime.service import File, Probe, Service
+from enopax_core.runtime.service import File, Service
 from enopax_core.runtime.settings import RuntimeSettings
 from enopax_core.runtime.supervisor import rpc
 from enopax_core.runtime.supervisor.config import program_config
 from enopax_core.runtime.supervisor.daemon import Daemon
 from enopax_core.runtime.usage import listens, measure
-from enopax_core.runtime.user import User, service_user
 
-T = TypeVar("T")
-GIVES_UP_AFTER = 3  # ends within one `ensure`
-FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between two looks at a service that is coming up
-SETTLED_SECONDS = 0.3
-UNPROBED_SECONDS = 60.0  # for one without a probe to run
 PROBE_SECONDS = 10.0  # for a command of a probe
 STATES: Mapping[str, State] = {"RUNNING": State.RUNNING, "STARTING": State.STARTING, "BACKOFF": State.STARTING}
 
@@ -54,11 +46,9 @@ class SupervisorRuntime:
     name = "supervisor"
 
     def __init__(self, data_dir: Path, settings: RuntimeSettings, clock: Clock, group: TaskGroup) -> None:
-        self._services, self._settings, self._clock = services_folder(data_dir), settings, clock
+        self._homes, self._turns, self._clock = Homes(data_dir, settings.user), Turns(), clock
         self._daemon = Daemon(data_dir / "runtime", group)
         self._cgroup_name = f"enopax-{hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]}"
-        self._locks: dict[str, anyio.Lock] = {}
-        self._threads = anyio.CapacityLimiter(16)  # stopping blocks one for as long as the service may take
 
     def revive(self) -> None:
         """See Engine."""
@@ -70,36 +60,29 @@ class SupervisorRuntime:
             await self._daemon.shut_down()
 
     @cached_property
-    def _user(self) -> User:
-        return service_user(self._settings.user)
-
-    @cached_property
     def _cgroup(self) -> Path | None:
         return cgroup_base(self._cgroup_name)
 
     @property
     def user(self) -> str:
         """See Runtime."""
-        return self._user.name
+        return self._homes.user.name
 
     # ── Directories and files ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def directory(self, id: str) -> Path:
         """See Runtime."""
-        path = self._services / id
-        await self._in_thread(lambda: access.make_directory(path, self._user))
-        return path
+        return await self._homes.make(id)
 
     async def write(self, id: str, files: Mapping[str, File]) -> None:
         """See Runtime."""
-        directory = await self.directory(id)
-        await self._in_thread(lambda: access.write_files(directory, files, self._user))
+        await self._homes.write(id, files)
 
     # ── Running ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def ensure(self, service: Service) -> Status:
         """See Runtime."""
-        async with self._alone(service.id):
+        async with self._turns.alone(service.id):
             stored = self._daemon.stored(service.id)
             if stored.get("fingerprint") == fingerprint(service) and await self._is_kept_running(service.id):
                 if stored["resource"] != service.resource:
@@ -108,22 +91,23 @@ class SupervisorRuntime:
                 directory = await self.directory(service.id)
                 find_program(service.command[0], service.environment, directory)
                 await self._halt(service.id)
-                await self._in_thread(partial(self._define, service, directory))
+                await self._homes.in_thread(partial(self._define, service, directory))
                 await self._daemon.call("reloadConfig")
                 await self._unless(rpc.ALREADY_ADDED, "addProcessGroup", service.id)
                 await self._unless(rpc.ALREADY_STARTED, "startProcess", service.id, False)
-            return await self._come_up(service.id, service.readiness)
+            return await come_up(service, partial(self.status, service.id))
 
     async def stop(self, id: str) -> None:
         """See Runtime."""
-        async with self._alone(id):
+        async with self._turns.alone(id):
             await self._halt(id)
 
     async def remove(self, id: str) -> None:
         """See Runtime."""
-        async with self._alone(id):
+        async with self._turns.alone(id):
             await self._halt(id)
-            await self._in_thread(partial(self._erase, id))
+            await self._homes.remove(id)
+            await self._homes.in_thread(partial(self._erase, id))
 
     async def signal(self, id: str, signal: str) -> None:
         """See Runtime."""
@@ -147,9 +131,9 @@ class SupervisorRuntime:
         program = find_program(command[0], service.environment, directory)
         if not self._daemon.stored(service.id):  # else its files are there, and those it runs with must stay
             await self.write(service.id, service.files)
-        process = process_of(service, directory, self._user, Enforced())
+        process = process_of(service, directory, self._homes.user, Enforced())
         process |= {"command": list(command), "environment": {**process["environment"], **(environment or {})}}
-        await self._in_thread(partial(access.let_pass, program, self._user))
+        await self._homes.in_thread(partial(access.let_pass, program, self._homes.user))
         return await run_process(process, input, timeout)
 
     # ── Looking ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +153,7 @@ class SupervisorRuntime:
         state = STATES.get(found["statename"], State.STOPPED)
         pid = self._current(id, stored)
         ready = pid is not None and state is not State.STOPPED and await self._is_ready(id, stored, pid)
-        if ready and (stored["probe"] is not None or _has_settled(pid)):
+        if ready and (stored["probe"] is not None or has_settled(pid)):
             state = State.RUNNING  # supervisord calls it so after a second
         return Status(
             id=id,
@@ -185,12 +169,12 @@ class SupervisorRuntime:
 
     async def services(self) -> Sequence[Known]:
         """See Runtime."""
-        return await self._in_thread(self._known)
+        return await self._homes.in_thread(self._known)
 
     async def logs(self, id: str, lines: int = 200) -> Sequence[LogLine]:
         """See Runtime."""
         self._check_known(id)
-        return await self._in_thread(partial(loglines.tail, self._daemon.log(id), lines))
+        return await self._homes.in_thread(partial(loglines.tail, self._daemon.log(id), lines))
 
     async def follow(self, id: str, lines: int = 0) -> AsyncGenerator[LogLine, None]:
         """See Runtime."""
@@ -204,30 +188,19 @@ class SupervisorRuntime:
         self._check_known(id)
         record = read_record(self._daemon.lock(id))
         pid = main_process(self._daemon.lock(id))
-        return await self._in_thread(partial(measure, pid, max(0, record.get("starts", 1) - 1)))
+        return await self._homes.in_thread(partial(measure, pid, max(0, record.get("starts", 1) - 1)))
 
     # ── Parts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @contextlib.asynccontextmanager
-    async def _alone(self, id: str) -> AsyncIterator[None]:
-        """One change of a service at a time."""
-        lock = self._locks.setdefault(id, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.statistics().locked and not lock.statistics().tasks_waiting:
-                self._locks.pop(id, None)
-
     def _define(self, service: Service, directory: Path) -> None:
         """Write all that a service needs; the program last, which makes it one that is to run."""
-        access.write_files(directory, service.files, self._user)
-        access.let_pass(find_program(service.command[0], service.environment, directory), self._user)
+        access.write_files(directory, service.files, self._homes.user)
+        access.let_pass(find_program(service.command[0], service.environment, directory), self._homes.user)
         for volume in service.volumes:
-            access.let_pass(volume.source, self._user)
+            access.let_pass(volume.source, self._homes.user)
         enforced = enforce(service.limits, self._cgroup, service.id)
         lock = Path(f"locks/{service.id}.lock")  # from supervisord's working directory
-        specification = specification_of(service, directory, self._user, enforced, lock)
+        specification = specification_of(service, directory, self._homes.user, enforced, lock)
         self._daemon.make_folders()
         self._store(service.id, specification)
         write_private(self._daemon.program(service.id), program_config(service).encode())
@@ -237,22 +210,21 @@ class SupervisorRuntime:
 
     async def _halt(self, id: str) -> None:
         """Stop it and have it forgotten, so that nothing starts it again. Repeatable, whoever was killed before."""
-        remove_file(self._daemon.program(id))
+        remove_private(self._daemon.program(id))
         if self._daemon.runs:
             await self._daemon.start()
             await self._daemon.forget(id)
-        await self._in_thread(partial(self._daemon.end, id))
+        await self._homes.in_thread(partial(self._daemon.end, id))
 
     def _erase(self, id: str) -> None:
         """The specification last: as long as it is there, the service is known."""
-        access.remove_directory(self._services / id)
         log, lock = self._daemon.log(id), self._daemon.lock(id)
         for path in (log, *loglines.rotated(log), lock.with_suffix(".json"), lock):
             path.unlink(missing_ok=True)
         if self._cgroup is not None:
             with contextlib.suppress(FileNotFoundError):
                 (self._cgroup / id).rmdir()
-        remove_file(self._daemon.specification(id))
+        remove_private(self._daemon.specification(id))
 
     async def _is_kept_running(self, id: str) -> bool:
         if not self._daemon.program(id).exists():
@@ -261,23 +233,6 @@ class SupervisorRuntime:
             return (await self._daemon.call("getProcessInfo", id))["statename"] in STATES
         except rpc.Fault:
             return False
-
-    async def _come_up(self, id: str, probe: Probe | None) -> Status:
-        seconds = UNPROBED_SECONDS if probe is None else probe.timeout
-        stored, pause = self._daemon.stored(id), FIRST_LOOK
-        with anyio.move_on_after(seconds):
-            while True:
-                status = await self.status(id)
-                if status.ready:
-                    return status
-                if status.state is State.STOPPED or status.restarts >= GIVES_UP_AFTER:
-                    raise ServiceFailed(f"The service {id} ends instead of coming up.")
-                while pause < LONGEST_LOOK and self._current(id, stored) is None:
-                    await anyio.sleep(pause)
-                    pause *= 1.5
-                await anyio.sleep(pause)
-                pause = min(LONGEST_LOOK, pause * 1.5)
-        raise ServiceFailed(f"The service {id} was not ready after {seconds:g} s.")
 
     def _current(self, id: str, stored: Mapping[str, Any]) -> int | None:
         """Its main process, if that was started as now described."""
@@ -288,14 +243,14 @@ class SupervisorRuntime:
         process = {**stored, "lock": None, "cgroup": None}
         return await is_ready(
             stored,
-            self._services / id,
+            self._homes.path(id),
             run=lambda command: succeeds(process, command, PROBE_SECONDS),
-            listens=lambda port: self._in_thread(partial(listens, pid, port)),
+            listens=lambda port: self._homes.in_thread(partial(listens, pid, port)),
         )
 
     def _known(self) -> Sequence[Known]:
         defined = {path.stem for path in self._daemon.folder.glob("specifications/*.json")}
-        directories = {path.name for path in self._services.glob("*") if path.is_dir()}
+        directories = self._homes.ids()
         live = {path.stem for path in self._daemon.folder.glob("locks/*.lock") if is_held(path) or main_process(path)}
         return [
             Known(
@@ -319,15 +274,6 @@ class SupervisorRuntime:
         except rpc.Fault as fault:
             if fault.code != code:
                 raise RuntimeUnavailable(f"supervisord refuses {method} ({fault}).") from fault
-
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(function, limiter=self._threads)
-
-
-def _has_settled(pid: int | None) -> bool:
-    """Whether a process has lived long enough to say, without a probe, that it runs."""
-    start = None if pid is None else start_of(pid)
-    return start is not None and time.clock_gettime(time.CLOCK_BOOTTIME) - start / os.sysconf("SC_CLK_TCK") > SETTLED_SECONDS
 
 
 _: Callable[[Path, RuntimeSettings, Clock, TaskGroup], Engine] = SupervisorRuntime
