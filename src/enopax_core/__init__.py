@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from enopax_core.provider import Provider as Provider
     from enopax_core.provider import hookimpl as hookimpl
     from enopax_core.records.event import Event as Event
+    from enopax_core.records.finding import Finding as Finding
     from enopax_core.records.place import Place as Place
     from enopax_core.records.place import Target as Target
     from enopax_core.records.principal import INSTALLATION as INSTALLATION
@@ -36,6 +37,7 @@ __all__ = [
     "Change",
     "Core",
     "Event",
+    "Finding",
     "Host",
     "Place",
     "Presented",
@@ -58,6 +60,7 @@ _HOMES = {
     "Change": "enopax_core.hooks",
     "Core": "enopax_core.core.core",
     "Event": "enopax_core.records.event",
+    "Finding": "enopax_core.records.finding",
     "Host": "enopax_core.hooks",
     "Place": "enopax_core.records.place",
     "Presented": "enopax_core.records.principal",

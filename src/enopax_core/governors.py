@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -15,6 +15,7 @@ from enopax_core.hooks import Change, Host, PluginSpec, Route
 from enopax_core.ledger.interface import Tables, Transaction
 from enopax_core.provider.values import Operation, Price, Resource
 from enopax_core.records.event import Event
+from enopax_core.records.finding import Finding
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Presented, Principal
 
@@ -142,12 +143,16 @@ class Governors:
         """Who takes its part of a backup back, by name. What is called blocks."""
         return self._by_plugin("enopax_restore", "folder")
 
-    def _by_plugin(self, hook: str, argument: str) -> Mapping[str, Callable[[Any], Any]]:
-        """A hook of each plugin alone, called with its one argument beside the host."""
+    def examinations(self) -> Mapping[str, Callable[[bool, bool], Awaitable[Iterable[Finding]]]]:
+        """Who examines itself, by name; called with whether the installation is open, and whether to mend what is safe."""
+        return self._by_plugin("enopax_examine", "running", "fix")
 
-        def calling(implementation: pluggy.HookImpl) -> Callable[[Any], Any]:
-            def call(value: object) -> Any:
-                given = {"host": self._host, argument: value}
+    def _by_plugin(self, hook: str, *arguments: str) -> Mapping[str, Callable[..., Any]]:
+        """A hook of each plugin alone, called with its arguments beside the host."""
+
+        def calling(implementation: pluggy.HookImpl) -> Callable[..., Any]:
+            def call(*values: object) -> Any:
+                given = {"host": self._host, **dict(zip(arguments, values, strict=True))}
                 return implementation.function(**{name: given[name] for name in implementation.argnames})
 
             return call

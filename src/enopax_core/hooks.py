@@ -22,6 +22,7 @@ from enopax_core.provider.base import Provider
 from enopax_core.provider.spec import hookspec
 from enopax_core.provider.values import Operation, Plan, Price, Resource
 from enopax_core.records.event import Event
+from enopax_core.records.finding import Finding
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Presented, Principal
 from enopax_core.records.resource import ResourceRecord
@@ -246,6 +247,14 @@ class PluginSpec(Protocol):
         Called once, in a worker thread, on a data directory that holds nothing of the plugin's, before the installation
         is opened for the first time: `host` lends `settings`, `data_dir` and `clock` alone. Raising fails the restoring,
         which then begins anew on an empty directory.
+        """
+
+    @hookspec
+    async def enopax_examine(self, host: Host, running: bool, fix: bool) -> Iterable[Finding]:
+        """Look whether what the plugin keeps and serves is in order, and name for each finding the command that mends it.
+
+        Called for `enopax doctor`. With `fix`, what is safe to mend is mended, and the finding says so. `running`: the
+        installation is open; at rest `host` lends `settings`, `data_dir` and `clock` alone. Raising is a finding too.
         """
 
     @hookspec

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.conftest import ORGANISATION, PLACE, PROJECT, WHERE, House, opened
 from tests.integration.streams import stream
 
-from enopax_core import INSTALLATION, Core, Presented, Settings
+from enopax_core import Core, Presented, Settings
 from enopax_core.builtin.roles import ROLES
 from enopax_core.clock import rfc3339
 
@@ -46,12 +46,6 @@ async def test_the_owner_s_file_follows_when_its_key_is_rotated(house: House) ->
         assert file.read_text() == rotated["key"] + "\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert sorted(path.name for path in file.parent.glob("owner.key*")) == ["owner.key"]
-
-
-async def test_an_owner_s_file_without_a_valid_key_is_told(house: House) -> None:
-    house.core.owner_key_file.write_text("enx_key_of_yesterday\n")
-    (told,) = [one for one in await house.core.examination(INSTALLATION) if one.check == "owner key"]
-    assert (told.severity, told.remedy) == ("warning", "write the owner's API key into owner.key")
 
 
 async def test_the_owner_s_file_follows_no_other_key(house: House) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 import pytest
 
-from enopax_core import Change, Event, Place, Presented, Principal, ResourceRecord, Route, Tables, Target, hookimpl
+from enopax_core import Change, Event, Finding, Place, Presented, Principal, ResourceRecord, Route, Tables, Target, hookimpl
 from enopax_core.errors import PluginRefused
 from enopax_core.hooks import GOVERNING_HOOKS, PluginSpec
 from enopax_core.provider import HOOKS, Action, Metric, Observed, Operation, Outcome, Plan, Price, Provider, Resource
@@ -44,6 +44,7 @@ GOVERNING_ARGUMENTS: Mapping[str, frozenset[str]] = {
     "enopax_accept": frozenset({"host", "change", "transaction"}),
     "enopax_attempt": frozenset({"host", "operation", "resource"}),
     "enopax_event": frozenset({"host", "event"}),
+    "enopax_examine": frozenset({"host", "running", "fix"}),
 }
 FIELDS: Mapping[type[Any], frozenset[str]] = {
     Resource: frozenset(
@@ -60,6 +61,7 @@ FIELDS: Mapping[type[Any], frozenset[str]] = {
     Action: frozenset({"action", "what", "detail"}),
     Change: frozenset({"type", "permission", "principal", "place", "endpoint", "plan", "before", "after", "preview"}),
     Event: frozenset({"position", "id", "type", "operation", "resource", "organisation", "project", "sequence", "at", "data"}),
+    Finding: frozenset({"check", "severity", "message", "remedy"}),
     Place: frozenset({"organisation_id", "organisation", "organisation_slug", "project_id", "project", "project_slug", "new"}),
     Target: frozenset({"organisation", "project", "resource"}),
     Presented: frozenset({"address", "token", "basic", "cookie", "query_token", "ssh_key"}),
@@ -86,6 +88,7 @@ REQUIRED: Mapping[type[Any], frozenset[str]] = {
     Price: frozenset({"amount", "currency"}),
     Metric: frozenset({"value", "unit"}),
     Action: frozenset({"action", "what"}),
+    Finding: frozenset({"check", "severity", "message"}),
     Place: frozenset({"organisation_id", "organisation", "organisation_slug"}),
     Target: frozenset(),
     Presented: frozenset({"address"}),

@@ -43,6 +43,7 @@ OWN: Mapping[str, tuple[str, str]] = {
     "doctor": ("enopax_core.cli.doctor:command", "Examine the installation, and mend what is safe."),
     "restore-backup": ("enopax_core.cli.backup:restore", "Restore a backup onto an empty directory."),
     "rotate-secrets": ("enopax_core.cli.rotate_secrets:command", "Seal every stored secret under a new key."),
+    "recover-owner-key": ("enopax_core.cli.recover_owner_key:command", "Make another owner's key where none works."),
     "completion": ("enopax_core.cli.completion:command", "Print the completion script of a shell."),
 }
 GROUP = "enopax.commands"

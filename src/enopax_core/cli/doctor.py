@@ -13,7 +13,7 @@ import click
 from enopax_core.cli.output import Output
 from enopax_core.cli.servers import HERE, find
 from enopax_core.client import Ask, Client
-from enopax_core.errors import Unreachable
+from enopax_core.errors import Unauthenticated, Unreachable
 
 Findings = Sequence[Mapping[str, Any]]
 
@@ -40,7 +40,7 @@ def _examined(profile: str | None, data_dir: Path | None, *, fix: bool) -> Findi
         found = find(profile, data_dir)
         with Client(found.url, found.key) as client:
             return client.send(ask)
-    except Unreachable:
+    except (Unreachable, Unauthenticated):  # stopped, or owner.key holds no valid key: then the files are looked at
         if elsewhere or not named.is_dir():
             raise
     return _at_rest(named.absolute(), fix=fix)

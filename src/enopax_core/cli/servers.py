@@ -76,7 +76,7 @@ def _local(directory: Path) -> Found:
         key=key,
         runs=_is_alive(announced.get("pid")),
         when_away=f"Start it with: {start}",
-        when_refused=f"{key_file} does not hold a valid key: write one there, of the role owner and for the whole installation.",
+        when_refused=f"{key_file} does not hold a valid key: stop the server, and make one with enopax recover-owner-key.",
     )
 
 

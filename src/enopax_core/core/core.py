@@ -260,7 +260,7 @@ class Core:
         return self._opened().examination
 
     async def examine_at_rest(self, *, fix: bool = False) -> Sequence[Finding]:
-        """What is wrong with the installation while nobody has it open. Raises DataDirectoryInUse."""
+        """What is wrong with the installation without asking the server that may run on it."""
         tables = [builtin.TABLES, *self.governors.tables()]
         return await examine_at_rest(replace(self._installation(None, tables), fix=fix))
 
@@ -273,6 +273,7 @@ class Core:
             tables=tables,
             clock=self.clock,
             ledger=ledger,
+            open=ledger is not None,
             running=ledger is not None,
             fix=False,
         )

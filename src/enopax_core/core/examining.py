@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from enopax_core.core.backups import LEDGER
 from enopax_core.core.doctor.checks import examine
 from enopax_core.core.doctor.installation import Installation
 from enopax_core.core.lock import DirectoryLock
-from enopax_core.errors import StartupError
+from enopax_core.errors import DataDirectoryInUse, StartupError
 from enopax_core.ledger.copying import copy_database
 from enopax_core.ledger.sqlite import SqliteLedger
 from enopax_core.records.finding import Finding
@@ -34,8 +35,13 @@ class Examination:
 
 
 async def examine_at_rest(installation: Installation) -> Sequence[Finding]:
-    """The same where no server runs. The ledger is looked at in a copy: nothing is migrated. Raises DataDirectoryInUse."""
-    with DirectoryLock(installation.data_dir), tempfile.TemporaryDirectory() as folder:
+    """The same where no server runs, or beside one that lets nobody in. A copy of the ledger is looked at, and migrated."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(DirectoryLock(installation.data_dir))
+        except DataDirectoryInUse:
+            installation = replace(installation, running=True)
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         copy = Path(folder) / LEDGER
         try:
             await anyio.to_thread.run_sync(copy_database, installation.data_dir / LEDGER, copy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,15 @@ from enopax_core.clock import parse, rfc3339
 from enopax_core.ledger.interface import Row, Transaction
 from enopax_core.ledger.moments import moment, text
 from enopax_core.records.operation import OperationRecord, Progress, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """Operations of one endpoint that are due and wait."""
+
+    endpoint: str
+    oldest: datetime  # since when the longest waiting one is due
+    number: int
 
 
 def add(transaction: Transaction, record: OperationRecord) -> OperationRecord:
@@ -84,6 +93,12 @@ def oldest_due(transaction: Transaction) -> tuple[datetime | None, int]:
     """Since when the longest waiting operation is due, and how many are."""
     row = transaction.execute("oldest_due", now=rfc3339(transaction.now))[0]
     return moment(row["due_at"]), row["number"]
+
+
+def due(transaction: Transaction) -> list[Due]:
+    """What is due and waits, by endpoint."""
+    rows = transaction.execute("due_by_endpoint", now=rfc3339(transaction.now))
+    return [Due(endpoint=row["endpoint"], oldest=parse(row["due_at"]), number=row["number"]) for row in rows]
 
 
 def save_step(transaction: Transaction, operation: str, name: str, sealed_result: bytes | None) -> None:

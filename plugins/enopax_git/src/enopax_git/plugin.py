@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from enopax_core import Change, Event, Host, Presented, Principal, Provider, Route, Tables, Transaction, hookimpl
+from enopax_core import Change, Event, Finding, Host, Presented, Principal, Provider, Route, Tables, Transaction, hookimpl
 from enopax_core.errors import Fault, Invalid
 from enopax_git import access, backup
 from enopax_git.access import ENDPOINT, TOKEN_PREFIX
@@ -98,6 +98,12 @@ def enopax_backup(host: Host, folder: Path) -> None:
 def enopax_restore(host: Host, folder: Path) -> None:
     """The same in its place: clients go on with the host key they know."""
     backup.restore(folder, host.data_dir / DIRECTORY)
+
+
+@hookimpl
+async def enopax_examine(host: Host, running: bool) -> Iterable[Finding]:
+    """Whether the SSH server answers with the installation's host key; at rest, whether it could listen."""
+    return [await _service(host).examined(running=running)]
 
 
 @hookimpl

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from importlib import import_module
 from urllib.parse import urlsplit
 
 from prometheus_client import Counter, Histogram
 
-from enopax_core import Host
+from enopax_core import Finding, Host
 from enopax_git.access import Gate
 from enopax_git.githooks import write_hooks
 from enopax_git.provider import GitProvider
@@ -61,6 +63,14 @@ class GitService:
             self._ssh_address = (self._public_host(), port)
             self._host.publish_address("ssh", {"host": self._ssh_address[0], "port": port})
             yield
+
+    async def examined(self, *, running: bool) -> Finding:
+        """Whether the SSH server is in order."""
+        # asyncssh takes 0.3 s, which only this and the SSH server's own process should pay, and not the event loop
+        examine = await asyncio.to_thread(import_module, "enopax_git.examine")
+        if running:
+            return await examine.answering(self._settings.ssh_host, self._ssh_address[1], self._root)  # type: ignore[no-any-return]  # imported late
+        return await asyncio.to_thread(examine.free, self._settings.ssh_host, self._settings.ssh_port)
 
     async def recheck(self, resource: str) -> None:
         """Something happened to a resource."""

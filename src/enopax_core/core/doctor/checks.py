@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from enopax_core.core.doctor import backup, clock, disk, events, keys, permissions, plugins, queue
+from enopax_core.core.doctor import (
+    added,
+    backup,
+    clock,
+    disk,
+    events,
+    keys,
+    operations,
+    owner,
+    permissions,
+    plugins,
+    ports,
+    queue,
+    secrets,
+    versions,
+)
 from enopax_core.core.doctor.installation import Check, Installation
 from enopax_core.records.finding import Finding
 
 CHECKS: Sequence[Check] = (
     permissions.check,
     keys.check_files,
-    keys.check_owner,
+    owner.check,
+    secrets.check,
     disk.check,
     backup.check,
     plugins.check,
+    versions.check,
+    ports.check,
     clock.check,
     queue.check,
+    operations.check,
     events.check,
     keys.check_expiring,
+    added.check,
 )
 
 

@@ -22,11 +22,12 @@ class Installation:
     settings: Settings
     registry: Registry
     governors: Governors
-    host: Host  # at rest it lends `settings`, `data_dir` and `clock` alone
+    host: Host  # unless `open` it lends `settings`, `data_dir` and `clock` alone
     tables: Sequence[Tables]
     clock: Clock
-    ledger: Ledger | None  # at rest a copy, which nothing may be mended in; None: it cannot be read
-    running: bool  # a server works on it
+    ledger: Ledger | None  # unless `open` a copy, which nothing can be mended in; None: it cannot be read
+    open: bool  # the core that examines has it open
+    running: bool  # a server works on it: this one, or another that could not be asked
     fix: bool  # mend what is safe
 
     @property

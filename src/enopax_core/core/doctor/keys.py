@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,28 +38,6 @@ def files(data_dir: Path) -> Iterator[Finding]:
     if not (data_dir / "owner.key").exists():
         message = "owner.key is missing: commands on this machine cannot sign in by themselves."
         yield Finding(check="keys", severity="warning", message=message, remedy="write the owner's API key into owner.key")
-
-
-async def check_owner(installation: Installation) -> Sequence[Finding]:
-    """Whether the file of the owner's key holds a key that is valid; one that is missing is told by `files`."""
-    if installation.ledger is None:
-        return []
-    file = installation.data_dir / "owner.key"
-
-    def look() -> str | None:
-        with contextlib.suppress(OSError):
-            return file.read_text("utf-8", errors="replace").strip()
-        return None
-
-    secret = await anyio.to_thread.run_sync(look)
-    if secret is None:
-        return []
-    worse = []
-    if await installation.ledger.read(partial(keys.find, secret)) is None:
-        message = "owner.key holds no valid key: commands on this machine cannot sign in by themselves."
-        remedy = "write the owner's API key into owner.key"
-        worse = [Finding(check="owner key", severity="warning", message=message, remedy=remedy)]
-    return found("owner key", worse=worse, well="owner.key holds a valid key.")
 
 
 async def check_expiring(installation: Installation) -> Sequence[Finding]:

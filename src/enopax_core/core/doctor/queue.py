@@ -13,11 +13,13 @@ LATE = timedelta(minutes=1)
 
 
 async def check(installation: Installation) -> Sequence[Finding]:
-    """See `waiting`."""
+    """See `waiting`. Those of plugins that are not here wait for something else."""
     if installation.ledger is None:
         return []
-    oldest, number = await installation.ledger.read(operations.oldest_due)
-    return [waiting(oldest, number, installation.clock(), running=installation.running)]
+    known = {registered.endpoint for registered in installation.registry.providers}
+    due = [one for one in await installation.ledger.read(operations.due) if one.endpoint in known]
+    oldest = min((one.oldest for one in due), default=None)
+    return [waiting(oldest, sum(one.number for one in due), installation.clock(), running=installation.running)]
 
 
 def waiting(oldest: datetime | None, number: int, now: datetime, *, running: bool) -> Finding:

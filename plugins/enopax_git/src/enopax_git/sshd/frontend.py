@@ -58,7 +58,7 @@ class SshFrontend:
     async def running(self) -> AsyncIterator[tuple[str, int]]:
         """Listen; gives host and port. Raises StartupError where nobody may listen there."""
         ensure_host_key(self._host_key)
-        with contextlib.closing(_listen(*self._address)) as listener:
+        with contextlib.closing(listen(*self._address)) as listener:
             task = asyncio.create_task(self._keep_alive(listener))
             try:
                 yield self._address[0], listener.getsockname()[1]
@@ -191,7 +191,8 @@ def ensure_host_key(path: Path) -> None:
     draft.replace(path)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartupError where nobody may listen there."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)

@@ -72,6 +72,10 @@ SELECT * FROM operations WHERE resource = :resource AND position > :after ORDER 
 -- How long the longest waiting operation has been due: the age of the queue.
 SELECT min(due_at) AS due_at, count(*) AS number FROM operations WHERE state = 'queued' AND due_at <= :now;
 
+-- name: due_by_endpoint
+SELECT endpoint, min(due_at) AS due_at, count(*) AS number FROM operations
+ WHERE state = 'queued' AND due_at <= :now GROUP BY endpoint ORDER BY endpoint;
+
 -- name: save_step
 INSERT INTO steps (operation, name, sealed_result) VALUES (:operation, :name, :sealed_result)
 ON CONFLICT (operation, name) DO UPDATE SET sealed_result = excluded.sealed_result;
