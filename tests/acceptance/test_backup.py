@@ -152,12 +152,14 @@ def test_a_backup_is_made_while_no_server_runs(server: Server, person: Callable[
     server.kill()  # as a crash would leave it
     told = json.loads(enopax("backup", tmp_path / "a.tar", "--data-dir", server.data_dir, "--output", "json").stdout)
     assert (told["plugins"], "example" in told["withoutData"]) == (["git"], True)
+    anchored = told["anchor"]
     enopax("restore-backup", tmp_path / "a.tar", "--data-dir", tmp_path / "new")
     restored = Server(tmp_path / "new")
     restored.ports = ports
     try:
         restored.start()
         alice.git("clone", "--quiet", repository.ssh, "again")
+        assert restored.api.get("/v1/admin/audit/verify", params={"anchor": anchored}).json()["intact"]
     finally:
         restored.close()
     assert alice.git("log", "-1", cwd=alice.home / "again").stdout == alice.git("log", "-1", cwd=tree).stdout

@@ -29,7 +29,7 @@ from enopax_core import (
     hookimpl,
 )
 from enopax_core.errors import PluginRefused, Refused, StartupError, Unauthenticated
-from enopax_core.provider import Operation, Price, Resource
+from enopax_core.provider import Operation, PermanentError, Price, Resource
 
 pytestmark = pytest.mark.anyio
 
@@ -316,6 +316,36 @@ async def test_holds_coexist_and_the_last_one_released_resumes(house: House) -> 
     await house.until(lambda: house.workshop.called("resume") == 1)
     assert (await house.owner.put(path, json={"boards": 4})).status_code == 200
     assert house.workshop.called("suspend") == 1
+
+
+async def becomes(house: House, path: str, status: str) -> None:
+    """Wait for a status."""
+    with anyio.fail_after(60):
+        while (await house.get(path))["status"] != status:  # noqa: ASYNC110  # seen as a client sees it, who has no event for it
+            await anyio.sleep(0.005)
+
+
+async def test_a_resource_is_suspended_until_it_has_resumed(house: House) -> None:
+    made = await house.make()
+    path, resources = f"/v1/shelf/{made['id']}", house.core.host.resources
+    house.workshop.gates["resume"] = anyio.Event()
+    await resources.hold(made["id"], "overdue", "The bill is not paid.")
+    await resources.release(made["id"], "overdue")
+    with anyio.fail_after(60):
+        await house.workshop.entered["resume"].wait()
+    assert (await house.get(path))["status"] == "suspended"
+    house.workshop.gates["resume"].set()
+    await becomes(house, path, "active")
+
+
+async def test_a_resource_that_cannot_resume_is_degraded_and_says_why(house: House) -> None:
+    made = await house.make()
+    path, resources = f"/v1/shelf/{made['id']}", house.core.host.resources
+    house.workshop.failures["resume"] = [PermanentError("The key is lost.")]
+    await resources.hold(made["id"], "overdue", "The bill is not paid.")
+    await resources.release(made["id"], "overdue")
+    await becomes(house, path, "degraded")
+    assert (await house.get(path))["message"] == "The key is lost."
 
 
 async def test_a_held_resource_may_be_deleted(house: House) -> None:

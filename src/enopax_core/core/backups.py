@@ -33,7 +33,7 @@ from enopax_core.files import write_private
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change
 from enopax_core.ledger import audit as audit_log
-from enopax_core.ledger.copying import copy_database
+from enopax_core.ledger.copying import anchor_of, copy_database
 from enopax_core.ledger.interface import Ledger
 from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Permission, Principal
@@ -133,7 +133,8 @@ async def at_rest(*, data_dir: Path, registry: Registry, governors: Governors, c
                 await anyio.to_thread.run_sync(copy_database, data_dir / LEDGER, target)
 
             backed_up = await copy_everything(folder, data_dir, copy_ledger, governors)
-            yield Backup(folder=folder, header=header(registry, backed_up, clock))
+            anchor = await anyio.to_thread.run_sync(anchor_of, folder / LEDGER)
+            yield Backup(folder=folder, header=header(registry, backed_up, clock, anchor))
 
 
 @contextlib.asynccontextmanager
@@ -175,7 +176,7 @@ async def copy_everything(
     return backed_up
 
 
-def header(registry: Registry, backed_up: Mapping[str, bool], clock: Clock, anchor: str = "") -> Header:
+def header(registry: Registry, backed_up: Mapping[str, bool], clock: Clock, anchor: str) -> Header:
     """What the archive says of itself."""
     distributions = {entry.name: entry.dist.name for entry in entry_points(group=GROUP) if entry.dist is not None}
     installed = installed_plugins(registry)

@@ -87,17 +87,17 @@ class LentResources:
                 raise NotFound
             desired = change(current, transaction)
             waiting = transitions.types(operations.line(transaction, id))
-            after = transitions.touched(current, desired, waiting, transaction.now)
-            resources.save(transaction, after)
-            if bool(current.holds) == bool(after.holds):
+            if bool(current.holds) == bool(desired.holds):
+                resources.save(transaction, transitions.touched(current, desired, waiting, transaction.now))
                 return None
-            kind = Kind.SUSPEND if after.holds else Kind.RESUME
+            kind = Kind.SUSPEND if desired.holds else Kind.RESUME
+            registered = self._registry.provider(current.endpoint)
+            works = registered.has(kind) and current.has_backend and current.live
+            after = transitions.touched(current, desired, waiting | {kind} if works else waiting, transaction.now)
+            resources.save(transaction, after)
             what: ResourceEvent = "suspended" if after.holds else "resumed"
             record_resource(transaction, after, what, {"holds": [hold.name for hold in after.holds]})
-            registered = self._registry.provider(current.endpoint)
-            if not registered.has(kind) or not current.has_backend or not current.live:
-                return None
-            return queue_operation(transaction, kind, registered, after, principal=INSTALLATION.id)
+            return queue_operation(transaction, kind, registered, after, principal=INSTALLATION.id) if works else None
 
         operation = await self._ledger.write(write)
         if operation is not None:

@@ -143,6 +143,8 @@ class Effects:
                 return before if before.deleted_at else transitions.deletion_failed(before, message, now)
             case Kind.RESTORE:
                 return replace(before, name_held=False, message=message)
+            case Kind.RESUME:
+                return transitions.not_resumed(before, message, now)
         return before
 
     def _reschedule(

@@ -28,7 +28,7 @@ def status_of(resource: ResourceRecord, waiting: Collection[str]) -> Status:
         return Status.PROVISIONING
     if not resource.has_backend or _is(resource, "Deleted", "False"):
         return Status.FAILED
-    if resource.holds:
+    if resource.holds or Kind.RESUME in waiting:  # without a hold, but not back at work yet
         return Status.SUSPENDED
     if Kind.UPDATE in waiting or Kind.RESTORE in waiting:
         return Status.UPDATING
@@ -113,6 +113,12 @@ def unsynced(before: ResourceRecord, reason: str, message: str, now: datetime) -
 def deletion_failed(before: ResourceRecord, message: str, now: datetime) -> ResourceRecord:
     """DELETE has failed: it can be asked for again."""
     return condition(replace(before, message=message), "Deleted", "False", "DeleteFailed", message, now)
+
+
+def not_resumed(before: ResourceRecord, message: str, now: datetime) -> ResourceRecord:
+    """Work could not be taken up again; the next look says whether that still is so."""
+    after = replace(before, health="degraded", message=message)
+    return condition(after, "Ready", "False", "ResumeFailed", message, now)
 
 
 def deleted(before: ResourceRecord, retention: timedelta | None, now: datetime) -> ResourceRecord:

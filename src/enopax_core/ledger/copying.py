@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from enopax_core.errors import StartupError
+from enopax_core.records.audit import Anchor
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -24,3 +25,13 @@ def copy_database(source: Path, target: Path) -> None:
             original.backup(copy)
     except sqlite3.DatabaseError as error:
         raise StartupError(f"The ledger {source} cannot be copied: {error}.") from error
+
+
+def anchor_of(copy: Path) -> str:
+    """The end of the audit log in a copy; "" where a version wrote it that chained none. Blocks."""
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        try:
+            position, hash = database.execute("SELECT position, hash FROM audit_head").fetchone()
+        except sqlite3.OperationalError:
+            return ""
+    return str(Anchor(position=position, hash=hash))

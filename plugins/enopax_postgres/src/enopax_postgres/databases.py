@@ -26,7 +26,7 @@ from enopax_postgres.files import Files
 from enopax_postgres.hba import ADMIN, REPLICA, REPLICATION
 from enopax_postgres.installations import Installations
 from enopax_postgres.instance import Instance, real_time
-from enopax_postgres.layout import Layout
+from enopax_postgres.layout import Layout, primary
 from enopax_postgres.machine import Machine
 from enopax_postgres.plans import size_of
 from enopax_postgres.pooler import PgBouncer
@@ -97,10 +97,7 @@ class Databases:
 
     def primary(self, id: str) -> str:
         """Which of the two servers is the primary."""
-        try:
-            return Layout(home=self._backups, backups=self._backups / id).pointer.read_text("ascii").split()[0]
-        except FileNotFoundError:
-            return SERVER
+        return primary(self._backups / id) or SERVER
 
     def ids(self) -> Iterable[str]:
         """Ids of everything that takes disk space."""
@@ -143,6 +140,11 @@ class Databases:
     def prepare(self, instance: Instance) -> None:
         """Make the directories of a database."""
         self._files.directories(instance)
+
+    def take_over(self, id: str) -> None:
+        """Make what another installation has left of a database ours: its backups, and its ports where they are free."""
+        self._machine.own(self._backups / id, below=True)
+        self._machine.renew_ports(id, self._address.listens)
 
     def start(
         self,

@@ -37,3 +37,11 @@ class Layout:
     def pointer(self) -> Path:
         """Names the server that is the primary, once that is not the first one."""
         return self.backups / "primary"
+
+
+def primary(backups: Path) -> str | None:
+    """What the id of the primary's service ends with, by a database's backups; None: it is the first server still."""
+    try:
+        return Layout(home=backups, backups=backups).pointer.read_text("ascii").split()[0]
+    except FileNotFoundError:
+        return None

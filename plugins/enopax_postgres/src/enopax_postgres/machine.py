@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,12 @@ class Machine:
         """The port of a resource for a purpose; the same at every call."""
         return anyio.from_thread.run(self._host.ports.allocate, resource, name)
 
+    def renew_ports(self, resource: str, addresses: Sequence[str]) -> None:
+        """Keep the ports of a resource on which nothing listens at these addresses; give the others back."""
+        for name, port in anyio.from_thread.run(self._host.ports.of, resource).items():
+            if not all(_is_free(address, port) for address in addresses):
+                anyio.from_thread.run(self._host.ports.release, resource, name)
+
     def release(self, resource: str) -> None:
         """Give back the ports of a resource."""
         anyio.from_thread.run(self._host.ports.release, resource)
@@ -159,3 +166,14 @@ class Machine:
         for parent, folders, files in os.walk(path) if below else ():
             for name in (*folders, *files):
                 give(Path(parent, name))
+
+
+def _is_free(address: str, port: int) -> bool:
+    """Whether a server could listen there now; connections that have ended lately do not hinder it."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("" if address == "*" else address, port))
+        except OSError:
+            return False
+    return True

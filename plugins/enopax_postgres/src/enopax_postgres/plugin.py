@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -50,3 +51,15 @@ async def enopax_admit(host: Host, change: Change) -> None:
 def enopax_lifespan(host: Host) -> contextlib.AbstractAsyncContextManager[None]:
     """Watch the databases while the core is open."""
     return _service(host).running()
+
+
+@hookimpl
+def enopax_backup(host: Host, folder: Path) -> None:
+    """Every database up to its last commit, and the certificate authority."""
+    _service(host).back_up(folder)
+
+
+@hookimpl
+def enopax_restore(host: Host, folder: Path) -> None:
+    """The same in its place; the databases come up once the installation is open."""
+    _service(host).restore(folder)

@@ -77,6 +77,8 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     def restore(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
         parts = self._parts()
+        if parts.recovery.is_due(resource.id):
+            return self._bring_back(operation, resource)
         instance = parts.databases.find(resource)
         if not instance.layout.data.exists():
             raise PermanentError("Nothing is left of this database.")
@@ -110,10 +112,24 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     def resume(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
         parts = self._parts()
+        if parts.recovery.is_due(resource.id):
+            self._bring_back(operation, resource)
+            return
         instance = parts.databases.find(resource)
         parts.databases.start(operation, instance)
         parts.databases.pool(instance)
         parts.replicas.ensure(operation, instance)
+
+    def _bring_back(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
+        parts = self._parts()
+        instance = parts.recovery.bring_back(operation, resource)
+        parts.replicas.ensure(operation, instance)
+        username, password = resource.credentials["username"], resource.credentials["password"]
+        parts.databases.try_login(instance, username, password)
+        outcome = parts.databases.outcome(instance, username, password)
+        anyio.from_thread.run(operation.announce, outcome)  # resuming has no outcome, and an address may be another
+        parts.recovery.brought_back(resource.id)
+        return outcome
 
     # ── Looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

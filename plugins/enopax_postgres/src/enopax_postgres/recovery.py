@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
-from enopax_core.provider import Operation, PermanentError
+from enopax_core.provider import Operation, PermanentError, Resource
 from enopax_postgres import roles
+from enopax_postgres.backups.installation import RESTORED
 from enopax_postgres.backups.keeping import BackupKeeping
 from enopax_postgres.backups.recover import Target
-from enopax_postgres.config import Origin
+from enopax_postgres.config import DatabaseConfig, Origin
 from enopax_postgres.databases import Databases
 from enopax_postgres.instance import Instance
 
@@ -72,6 +74,32 @@ class Recovery:
         shutil.rmtree(before)
         # The way from older backups leads over two time lines now: a new one makes it short.
         self._backups.take(instance, partial(operation.progress, "backup"), full=True)
+
+    def is_due(self, id: str) -> bool:
+        """Whether a database came from a backup of the installation and was not brought back yet."""
+        return self._marker(id).exists()
+
+    def bring_back(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Instance:
+        """Recover a database to the last commit in a backup of the installation; credentials and addresses stay.
+
+        A port at which something else listens by now is given up for another. It is due until `brought_back`.
+        """
+        if not self._databases.layout(resource.id).data.exists():
+            self._databases.take_over(resource.id)
+        instance = self._databases.find(resource)
+        self._databases.prepare(instance)
+        self._replay(operation, instance, instance, self._backups.target(instance, backup=None, time=None))
+        self._databases.stop(instance.id)  # the settings of the recovery go
+        self._databases.start(operation, instance)
+        self._databases.pool(instance)
+        return instance
+
+    def brought_back(self, id: str) -> None:
+        """It is up, and everybody can know where."""
+        self._marker(id).unlink()
+
+    def _marker(self, id: str) -> Path:
+        return self._databases.layout(id).backups / RESTORED
 
     def _replay(self, operation: Operation, instance: Instance, source: Instance, target: Target) -> None:
         """Copy the backup and replay the archive. The signal is there from the copy to the end of the recovery."""

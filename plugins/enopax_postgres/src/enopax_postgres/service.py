@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,6 +21,7 @@ from enopax_postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
     from enopax_postgres.parts import Parts
+    from enopax_postgres.safekeeping import Safekeeping
 
 IDLE = 1.0
 """Seconds between two looks for the first database."""
@@ -29,7 +31,8 @@ class PostgresService:
     """Composes the plugin for one core; what does the work only when the first database asks for it."""
 
     def __init__(self, host: Host) -> None:
-        self._host = host
+        self._host, self._home = host, host.data_dir / "postgres"
+        self._open = False
         self._settings = host.settings("postgres", PostgresSettings)
         self.installations = Installations(self._settings.programs, os.environ.get("PATH", ""))
         self.plans = plans(self._settings.small_disk_bytes, self._settings.medium_disk_bytes)
@@ -49,15 +52,34 @@ class PostgresService:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch the databases, from the first one on."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch)
-            yield
-            group.cancel_scope.cancel()
+        """Bring back what was restored; watch the databases, from the first one on."""
+        self._open = True
+        try:
+            if self._home.exists():
+                await self._safekeeping().bring_back()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._watch)
+                yield
+                group.cancel_scope.cancel()
+        finally:
+            self._open = False
+
+    def back_up(self, folder: Path) -> None:
+        """Add the databases to a backup of the installation. Blocks."""
+        if self._home.exists():
+            self._safekeeping().back_up(folder, self.parts if self._open else None)
+
+    def restore(self, folder: Path) -> None:
+        """Take them back. Blocks."""
+        self._safekeeping().restore(folder)
+
+    def _safekeeping(self) -> Safekeeping:
+        from enopax_postgres.safekeeping import Safekeeping  # as in `parts`
+
+        return Safekeeping(self._host, self._settings.backup_dir)
 
     async def _watch(self) -> None:
-        home = self._host.data_dir / "postgres"
-        while not home.exists():  # noqa: ASYNC110  # what makes it may be another thread; a look costs a microsecond
+        while not self._home.exists():  # noqa: ASYNC110  # what makes it may be another thread; a look costs a microsecond
             await anyio.sleep(IDLE)
         from enopax_postgres.watch import Watch  # as above
 

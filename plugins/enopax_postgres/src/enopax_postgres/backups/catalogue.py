@@ -54,6 +54,10 @@ class Catalogue:
         """Where a backup lies."""
         return self._layout.bases / id
 
+    def note(self, id: str) -> Path:
+        """What is noted of a backup."""
+        return self._layout.bases / f"{id}.json"
+
     def draft(self, id: str) -> Path:
         """Where a backup lies while it is being taken."""
         return self._layout.bases / f".{id}"
@@ -85,7 +89,7 @@ class Catalogue:
     def save(self, backup: Backup) -> None:
         """Write the note of a backup."""
         note = backup.model_dump_json(by_alias=True).encode()
-        self._machine.write(self._layout.bases / f"{backup.id}.json", note)
+        self._machine.write(self.note(backup.id), note)
 
     def prune(self, now: datetime, keep: timedelta) -> list[str]:
         """Remove backups that nobody can ask for any more, then the log before the oldest left; ids of what went.
@@ -100,7 +104,7 @@ class Catalogue:
         kept = {link.id for backup in wanted for link in self.chain(backup)}
         gone = [backup.id for backup in backups if backup.id not in kept]
         for id in gone:
-            (self._layout.bases / f"{id}.json").unlink(missing_ok=True)  # first: without a note there is no backup
+            self.note(id).unlink(missing_ok=True)  # first: without a note there is no backup
             shutil.rmtree(self.folder(id), ignore_errors=True)
         self._prune_archive([backup for backup in backups if backup.id in kept])
         return gone
