@@ -36,7 +36,7 @@ def options(command: click.Command) -> set[str]:
     context = click.Context(command)
     found = {option for parameter in command.get_params(context) for option in parameter.opts if option.startswith("--")}
     if isinstance(command, ByProvider):
-        custom = {"path": "/x", "method": "POST", "name": "x", "schema": {"type": "object"}}
+        custom = {"path": "/x", "method": "POST", "name": "x", "schema": {"type": "object"}, "download": True}
         nothing = client.Provider.model_validate(
             {"name": "n", "endpoint": "e", "schema": {"provision": {}, "update": {}}, "customEndpoints": [custom]}
         )

@@ -13,7 +13,18 @@ from pydantic import BaseModel, Field, ValidationError
 
 from enopax_core import Core, Settings
 from enopax_core.errors import PermanentError, PluginRefused
-from enopax_core.provider import Config, Observed, Operation, Outcome, Plan, Provider, Resource, custom_endpoint, scheduled
+from enopax_core.provider import (
+    Config,
+    Download,
+    Observed,
+    Operation,
+    Outcome,
+    Plan,
+    Provider,
+    Resource,
+    custom_endpoint,
+    scheduled,
+)
 from enopax_core.provider.config import Configuration
 
 HERE = re.escape(__file__) + r":\d+"
@@ -115,6 +126,15 @@ def test_a_custom_endpoint_that_could_not_be_called_is_refused(
     found = refused(custom_endpoint("POST", path, permission=permission)(wish), tmp_path)
     assert said in found
     assert re.search(HERE, found)
+
+
+def test_a_download_that_is_no_plain_get_is_refused(tmp_path: Path) -> None:
+    @custom_endpoint("POST", "/film", permission="read")
+    def film(self: Any, resource: Resource[Config]) -> Download: ...  # type: ignore[empty-body]  # never called
+
+    said = refused(film, tmp_path)
+    assert "Only a GET that is no operation" in said
+    assert re.search(HERE, said)
 
 
 def test_a_custom_endpoint_called_like_an_operation_of_the_core_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from enopax_core.api.backups import TAR
 from enopax_core.api.components import COMPONENTS, HEADERS, PARAMETERS
+from enopax_core.api.downloads import FILE
 from enopax_core.api.routes import ApiRoute
 from enopax_core.core.core import Core
 from enopax_core.core.endpoints import body_schema
@@ -105,6 +106,8 @@ def describe(core: Core, routes: Sequence[ApiRoute], root_path: str = "") -> Jso
     }
 
 
+JSON = "application/json"
+BINARY: Json = {"type": "string", "format": "binary"}
 PROBLEM: Json = {
     "description": "A problem (RFC 9457).",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -149,8 +152,7 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
         schema = {"type": "string", "description": "One line for each entry; each is a JSON object."}
         responses["200"] = {"description": "The entries.", "content": {"application/jsonl": {"schema": schema}}}
     if below == "/v1/admin/backup":
-        schema = {"type": "string", "format": "binary"}
-        responses["200"] = {"description": "The archive.", "content": {TAR: {"schema": schema}}}
+        responses["200"] = {"description": "The archive.", "content": {TAR: {"schema": BINARY}}}
     if below.endswith("/events"):
         parameters.append(_parameter("LastEventId"))
         schema = {"type": "string", "description": "Server-Sent Events; each `data` is a CloudEvents 1.0 JSON object."}
@@ -171,7 +173,7 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
 def _answer(schema: str) -> Json:
     answer: Json = {
         "description": schema,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+        "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
     }
     if schema in ("Provisioned", "Accepted"):
         answer["headers"] = {"Location": {"$ref": "#/components/headers/Location"}}
@@ -202,7 +204,7 @@ def _body(core: Core, known: Registered, route: ApiRoute, below: str) -> Json | 
 
 
 def _json_body(schema: Json) -> Json:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"required": True, "content": {JSON: {"schema": schema}}}
 
 
 def _custom(known: Registered, custom: CustomEndpoint, path: str) -> Json:
@@ -222,7 +224,7 @@ def _custom(known: Registered, custom: CustomEndpoint, path: str) -> Json:
         "responses": {
             "200": {
                 "description": "What the endpoint gives.",
-                "content": {"application/json": {"schema": {"type": "object"}}},
+                "content": {FILE: {"schema": BINARY}} if custom.downloads else {JSON: {"schema": {"type": "object"}}},
             },
             **({} if custom.method == "GET" else {"202": _answer("Accepted")}),
             **dict.fromkeys(statuses, PROBLEM),

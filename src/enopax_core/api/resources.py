@@ -10,12 +10,14 @@ from starlette.responses import Response
 from enopax_core.api import views
 from enopax_core.api.answers import answer_to, deleted_message
 from enopax_core.api.call import Call, page_token
+from enopax_core.api.downloads import DownloadResponse
 from enopax_core.api.idempotency import Once
 from enopax_core.api.wire import answer, present
 from enopax_core.clock import rfc3339
 from enopax_core.core.acceptance import Accepted, Conditions, etag
 from enopax_core.errors import Fault, Invalid
 from enopax_core.ledger.idempotency import BoundRequest
+from enopax_core.provider.transfers import Download
 
 
 class ResourceHandlers:
@@ -158,7 +160,7 @@ class ResourceHandlers:
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound, etags=call.etags())
-            if not match.durable:
+            if not match.endpoint.durable:
                 return _plain(await endpoints.call(match, seen, body, conditions))
             return await _answered(call, await endpoints.accept(call.principal, match, seen, body, conditions))
 
@@ -179,6 +181,8 @@ async def _answered(call: Call, accepted: Accepted) -> Response:
 
 
 def _plain(result: Any) -> Response:
+    if isinstance(result, Download):
+        return DownloadResponse(result)
     return answer(result if isinstance(result, dict) else {} if result is None else {"result": result})
 
 

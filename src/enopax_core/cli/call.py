@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
 from enopax_core.cli.by_provider import ByProvider, left_on
 from enopax_core.cli.fields import body_of, options_of
+from enopax_core.cli.partial import written_whole
 from enopax_core.cli.session import Session, connected
 from enopax_core.cli.source import SOURCE, read
 from enopax_core.client import CustomEndpoint, Provider, resources
 
 WAIT_SECONDS = 60  # the longest that the API allows; its answer alone holds the result
+TARGET = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 PLACEHOLDER = re.compile(r"\{(\w+)[^}]*\}")
 
 
@@ -28,12 +33,15 @@ def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
     placeholders = PLACEHOLDER.findall(custom.path)
 
     @connected
-    def run(session: Session, *, resource: str, source: Any = None, **given: Any) -> None:
+    def run(session: Session, *, resource: str, source: Any = None, to: Path | None = None, **given: Any) -> None:
         found = session.resource(endpoint, resource)
         # each value fills one segment: a slash in it is part of the value
         segments = [PLACEHOLDER.sub(lambda at: given[f"path_{at[1]}"], one) for one in custom.path.strip("/").split("/")]
         body = {**(read(source) if source else {}), **body_of(custom.body, given, shared=frozenset())}
         ask = resources.custom(endpoint, found.id, custom.method, segments, body if custom.body else None, wait=WAIT_SECONDS)
+        if to is not None:
+            _download(session, session.client.download(ask.method, ask.path), to)
+            return
         called = session.client.send(ask)
         if called.operation is None:
             session.output.fields(called.body)
@@ -47,8 +55,22 @@ def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
         parameters += [
             click.Option(["--from", "source"], type=SOURCE, help="A YAML or JSON file with fields; - is standard input.")
         ]
+    if custom.download:
+        parameters.append(
+            click.Option(["--to"], type=TARGET, required=True, help="Where to: a new file; - is standard output.", metavar="FILE")
+        )
     name = custom.name.replace("_", "-")
     return click.Command(name, callback=run, params=[*parameters, *left_on(run)], help=custom.description)
+
+
+def _download(session: Session, pieces: Iterator[bytes], to: Path) -> None:
+    if str(to) == "-":
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    size = written_whole(to, pieces)
+    session.output.fields({"file": str(to), "bytes": size})
 
 
 call = ByProvider("call", _of_provider, help="Use what a provider adds: enopax call ENDPOINT ACTION RESOURCE.")

@@ -36,6 +36,8 @@ def check_endpoints(endpoints: Sequence[CustomEndpoint]) -> None:
         _check_arguments(endpoint, endpoint.call, {"resource", "request", "operation"})
         if endpoint.check is not None:
             _check_arguments(endpoint, endpoint.check, {"resource", "request"})
+        if endpoint.downloads and (endpoint.method != "GET" or endpoint.durable):
+            raise PluginRefused(f"Only a GET that is no operation may answer with a Download. ({at})")
 
 
 def check_schedules(schedules: Sequence[Schedule]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
+
+from enopax_core.provider.transfers import Download
 
 F = TypeVar("F", bound=Callable[..., object])
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -26,6 +29,16 @@ class CustomEndpoint:
     destructive: bool = False  # agents and tools ask a person first
     check: Callable[..., Any] | None = None  # called before the operation is accepted; what it raises is the answer
     schema: Mapping[str, Any] | None = None  # JSON Schema of the body, where the parameter `request` names no model
+
+    @property
+    def durable(self) -> bool:
+        """Whether it is an operation (it has a parameter `operation`) or a direct call."""
+        return "operation" in inspect.signature(self.call).parameters
+
+    @property
+    def downloads(self) -> bool:
+        """Whether it answers with a file (its annotation says `-> Download`)."""
+        return inspect.signature(self.call, eval_str=True).return_annotation is Download
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import ByteReceiveStream
+from anyio.abc import ByteReceiveStream, Process
 
 from enopax_core.errors import NotFound
 from enopax_core.runtime.definition import PATH
-from enopax_core.runtime.interface import Completed
+from enopax_core.runtime.interface import Completed, Sink
 
 LAUNCH = Path(__file__).with_name("launch.py")
 
@@ -30,10 +30,10 @@ def find_program(name: str, environment: Mapping[str, str], directory: Path) -> 
     return Path(found)
 
 
-async def run_process(process: Mapping[str, Any], input: bytes, timeout: float | None) -> Completed:
+async def run_process(process: Mapping[str, Any], input: bytes, timeout: float | None, output: Sink | None = None) -> Completed:
     """Run a process that `launch` specifies to its end; it is killed with all of its group when this is left early.
 
-    Raises: TimeoutError.
+    Raises: TimeoutError; what `output` raises.
     """
     specification = os.memfd_create("specification")  # it may hold secrets, so no file and no argument
     try:
@@ -42,22 +42,45 @@ async def run_process(process: Mapping[str, Any], input: bytes, timeout: float |
         running = await anyio.open_process(command, start_new_session=True, pass_fds=[specification])
     finally:
         os.close(specification)
-    parts: dict[str, bytes] = {}
+    with anyio.fail_after(timeout):
+        return await converse(running, input, output)
 
-    async def read(name: str, stream: ByteReceiveStream | None) -> None:
-        assert stream is not None  # noqa: S101  # a pipe was asked for
-        parts[name] = b"".join([part async for part in stream])
 
+async def converse(running: Process, input: bytes, output: Sink | None = None) -> Completed:
+    """Give a process that leads its group the input, and take what it writes until it ends; killed with all of its group when
+    this is left early. Raises what `output` raises.
+    """
+    written: list[bytes] = []
+    errors: list[bytes] = []
+    refused: list[Exception] = []
+
+    async def keep(part: bytes) -> None:
+        written.append(part)
+
+    async def read_errors(stream: ByteReceiveStream) -> None:
+        errors.extend([part async for part in stream])
+
+    async def read(stream: ByteReceiveStream, take: Sink) -> None:
+        try:
+            async for part in stream:
+                await take(part)
+        except Exception as error:  # handed on as it is, not in a group
+            refused.append(error)
+            group.cancel_scope.cancel()
+
+    assert running.stdin is not None  # noqa: S101  # pipes were asked for
+    assert running.stdout is not None  # noqa: S101
+    assert running.stderr is not None  # noqa: S101
     try:
-        with anyio.fail_after(timeout):
-            async with anyio.create_task_group() as group:
-                group.start_soon(read, "output", running.stdout)
-                group.start_soon(read, "errors", running.stderr)
-                assert running.stdin is not None  # noqa: S101  # a pipe was asked for
-                with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # it does not read all
-                    await running.stdin.send(input)
-                await running.stdin.aclose()
-            status = await running.wait()
+        async with anyio.create_task_group() as group:
+            group.start_soon(read, running.stdout, output or keep)
+            group.start_soon(read_errors, running.stderr)
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # it does not read all
+                await running.stdin.send(input)
+            await running.stdin.aclose()
+        if refused:
+            raise refused[0]
+        status = await running.wait()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
@@ -65,7 +88,7 @@ async def run_process(process: Mapping[str, Any], input: bytes, timeout: float |
     finally:
         with anyio.CancelScope(shield=True):
             await running.aclose()
-    return Completed(status=status, output=parts["output"], errors=parts["errors"])
+    return Completed(status=status, output=b"".join(written), errors=b"".join(errors))
 
 
 async def succeeds(process: Mapping[str, Any], command: Sequence[str], timeout: float) -> bool:

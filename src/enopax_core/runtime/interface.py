@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Protocol
 
 from enopax_core.records.log import LogLine
 from enopax_core.runtime.service import File, Service
+
+Sink = Callable[[bytes], Awaitable[None]]
+"""Takes what a command writes, piece by piece; the command waits while it is at it."""
 
 
 class State(enum.StrEnum):
@@ -131,13 +134,14 @@ class Runtime(Protocol):
         *,
         environment: Mapping[str, str] | None = None,
         input: bytes = b"",
+        output: Sink | None = None,
         timeout: float | None = None,
     ) -> Completed:
         """Run a command to its end as the service would run: same user, directory, files, environment, image and volumes.
 
         The service itself need not run, nor ever have been ensured. The command ends with the caller, and with the API
         server if that is killed, so that it never runs twice. `environment` comes on top and may hold secrets; `timeout`
-        is in seconds.
+        is in seconds. `output` takes what it writes to standard output as it comes, instead of the end holding it.
 
-        Raises: TimeoutError; NotFound when there is no such program.
+        Raises: TimeoutError; NotFound when there is no such program; what `output` raises, once the command is ended.
         """

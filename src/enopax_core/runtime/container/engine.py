@@ -17,7 +17,8 @@ import anyio
 from anyio.streams.text import TextReceiveStream
 
 from enopax_core.errors import RuntimeUnavailable
-from enopax_core.runtime.interface import Completed
+from enopax_core.runtime.command import converse
+from enopax_core.runtime.interface import Completed, Sink
 
 log = logging.getLogger(__name__)
 NO_CONTAINER = "no such container"  # how both say so, Docker with a capital
@@ -79,18 +80,20 @@ class ContainerEngine:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         input: bytes = b"",
+        output: Sink | None = None,
         seconds: float | None = None,
     ) -> Completed:
-        """Run a command of the engine to its end. Raises RuntimeUnavailable when it takes too long."""
+        """Run a command of the engine to its end.
+
+        Raises: RuntimeUnavailable when it takes too long; what `output` raises.
+        """
         command = [*self.base, *arguments]
         try:
             with anyio.fail_after(seconds):
-                ended = await anyio.run_process(
-                    command, input=input, env={**os.environ, **(environment or {})}, check=False, start_new_session=True
-                )
+                running = await anyio.open_process(command, env={**os.environ, **(environment or {})}, start_new_session=True)
+                return await converse(running, input, output)
         except TimeoutError as error:
             raise RuntimeUnavailable(f"{self.name} did not answer for {seconds} s.") from error
-        return Completed(status=ended.returncode, output=ended.stdout, errors=ended.stderr)
 
     async def inspect(self, names: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """What the engine knows of containers, by name; those that are not there are left out. Raises RuntimeUnavailable."""

@@ -28,7 +28,7 @@ from enopax_core.runtime.container.arguments import Setting, how_limited, of_com
 from enopax_core.runtime.container.engine import ENGINE_FAILED, NOT_EXECUTABLE, NOT_FOUND, ContainerEngine, Refused
 from enopax_core.runtime.definition import fingerprint
 from enopax_core.runtime.homes import Homes
-from enopax_core.runtime.interface import Completed, Known, ServiceMetrics, State, Status
+from enopax_core.runtime.interface import Completed, Known, ServiceMetrics, Sink, State, Status
 from enopax_core.runtime.loglines import as_lines, parse_line
 from enopax_core.runtime.opening import Engine
 from enopax_core.runtime.probe import is_ready
@@ -128,6 +128,7 @@ class ContainerRuntime:
         *,
         environment: Mapping[str, str] | None = None,
         input: bytes = b"",
+        output: Sink | None = None,
         timeout: float | None = None,
     ) -> Completed:
         """See Runtime. Killed with the server, the command is ended before the next one begins."""
@@ -139,7 +140,9 @@ class ContainerRuntime:
         arguments = of_command(service, command, name, self._installation, directory, environment or {}, setting)
         try:
             with anyio.fail_after(timeout):
-                ended = await self._engine.completed("run", *arguments.words, environment=arguments.environment, input=input)
+                ended = await self._engine.completed(
+                    "run", *arguments.words, environment=arguments.environment, input=input, output=output
+                )
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._engine.discard(name)

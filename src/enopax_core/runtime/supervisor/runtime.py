@@ -24,7 +24,7 @@ from enopax_core.runtime.changes import Turns, come_up, has_settled
 from enopax_core.runtime.command import find_program, run_process, succeeds
 from enopax_core.runtime.definition import fingerprint, process_of, specification_of
 from enopax_core.runtime.homes import Homes
-from enopax_core.runtime.interface import Completed, Known, ServiceMetrics, State, Status
+from enopax_core.runtime.interface import Completed, Known, ServiceMetrics, Sink, State, Status
 from enopax_core.runtime.launch import is_held, main_process, read_record
 from enopax_core.runtime.limits import Enforced, cgroup_base, enforce
 from enopax_core.runtime.opening import Engine
@@ -124,6 +124,7 @@ class SupervisorRuntime:
         *,
         environment: Mapping[str, str] | None = None,
         input: bytes = b"",
+        output: Sink | None = None,
         timeout: float | None = None,
     ) -> Completed:
         """See Runtime."""
@@ -134,7 +135,7 @@ class SupervisorRuntime:
         process = process_of(service, directory, self._homes.user, Enforced())
         process |= {"command": list(command), "environment": {**process["environment"], **(environment or {})}}
         await self._homes.in_thread(partial(access.let_pass, program, self._homes.user))
-        return await run_process(process, input, timeout)
+        return await run_process(process, input, timeout, output)
 
     # ── Looking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -21,6 +21,26 @@ class Commands(RuntimeKit):
         text = b"line\n" * 50_000
         assert (await runtime.run(self.service(), ["cat"], input=text)).output == text
 
+    async def test_what_a_command_writes_is_taken_as_it_comes(self, runtime: Runtime) -> None:
+        seen = bytearray()
+        script = "echo one; while [ ! -e go ]; do sleep 0.05; done; head -c 300000 /dev/zero"
+        directory = await runtime.directory(ID)
+
+        async def take(piece: bytes) -> None:
+            seen.extend(piece)
+            if not (directory / "go").exists():
+                await runtime.write(ID, {"go": File(content=b"")})
+
+        ended = await runtime.run(self.service(), ["sh", "-c", script], output=take)
+        assert (ended.status, ended.output, bytes(seen)) == (0, b"", b"one\n" + bytes(300_000))
+
+    async def test_a_command_ends_with_whoever_takes_what_it_writes(self, runtime: Runtime) -> None:
+        async def refuse(piece: bytes) -> None:
+            raise NotFound(piece.decode())
+
+        with pytest.raises(NotFound, match="one"):
+            await runtime.run(self.service(), ["sh", "-c", "echo one; sleep 1000"], output=refuse)
+
     async def test_a_command_has_the_services_directory_files_and_environment(self, runtime: Runtime) -> None:
         service = self.service(files={"conf": File(content=b"colour\n")}, environment={"COLOUR": "red"})
         script = "pwd; cat conf; echo $COLOUR $MORE"

@@ -1,0 +1,193 @@
+"""Custom endpoints that answer with a file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+from starlette.types import Message, Scope
+from tests.integration.conftest import PLACE, House, opened
+
+from enopax_core.api import downloads
+from enopax_core.api.downloads import DownloadResponse
+from enopax_core.errors import TemporaryError
+from enopax_core.provider import Config, Download, Observed, Operation, Outcome, Provider, Resource, custom_endpoint
+from enopax_core.provider.transfers import Sink
+
+pytestmark = pytest.mark.anyio
+PIECE = bytes(range(256)) * 256
+
+
+class Film(Provider[Config]):
+    """Has something to send."""
+
+    name, endpoint = "film", "film"
+
+    def provision(self, operation: Operation, resource: Resource[Config]) -> Outcome:
+        """Shoot."""
+        return Outcome()
+
+    def status(self, resource: Resource[Config]) -> Observed:
+        """Look."""
+        return Observed(health="ready")
+
+    def delete(self, operation: Operation, resource: Resource[Config]) -> None:
+        """Burn."""
+
+    @custom_endpoint("GET", "/reels/{reel}", permission="read")
+    def reel(self, resource: Resource[Config], reel: str) -> Download:
+        """Send a reel of so many pieces."""
+
+        async def write(sink: Sink) -> None:
+            if reel == "lost":
+                raise TemporaryError("The reel is lost.")
+            for _ in range(int(reel)):
+                await sink(PIECE)
+
+        return Download(filename=f"reel „{reel}“.film", write=write)
+
+
+@pytest.fixture
+async def cinema(data_dir: Path) -> AsyncIterator[House]:
+    """A house with a film."""
+    async with opened(data_dir, Film()) as house:
+        answer = await house.owner.post("/v1/film", json={"name": "one", **PLACE})
+        house.film = f"/v1/film/{answer.json()['id']}"  # type: ignore[attr-defined]  # for these tests alone
+        yield house
+
+
+def of(house: House, below: str) -> str:
+    """A path below the film."""
+    return f"{house.film}{below}"  # type: ignore[attr-defined]  # as above
+
+
+async def test_a_file_arrives_whole_with_its_name(cinema: House) -> None:
+    answer = await cinema.owner.get(of(cinema, "/reels/3"))
+    assert (answer.status_code, answer.content) == (200, PIECE * 3)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''reel%20%E2%80%9E3%E2%80%9C.film"
+    assert (answer.headers["cache-control"], answer.headers.get("content-length")) == ("no-store", None)
+
+
+async def test_a_file_of_nothing_is_an_answer(cinema: House) -> None:
+    answer = await cinema.owner.get(of(cinema, "/reels/0"))
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_what_is_raised_before_the_first_piece_is_the_answer(cinema: House) -> None:
+    answer = await cinema.owner.get(of(cinema, "/reels/lost"))
+    assert (answer.status_code, answer.json()["error"]) == (503, "The reel is lost.")
+
+
+async def test_a_head_of_a_file_sends_nothing(cinema: House) -> None:
+    answer = await cinema.owner.head(of(cinema, "/reels/lost"))
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_discovery_and_the_description_say_that_it_is_a_file(cinema: House) -> None:
+    providers = (await cinema.get("/providers/info"))["providers"]
+    film, shelf = (next(p for p in providers if p["name"] == name) for name in ("film", "shelf"))
+    assert [custom["download"] for custom in film["customEndpoints"]] == [True]
+    assert [custom for custom in shelf["customEndpoints"] if "download" in custom] == []
+    described = (await cinema.get("/openapi.json"))["paths"]["/v1/film/{id}/reels/{reel}"]["get"]
+    assert list(described["responses"]["200"]["content"]) == ["application/octet-stream"]
+
+
+# ── Broken off ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Client:
+    """An ASGI client of a response, which may take nothing, and goes away when told."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.gone, self.takes = anyio.Event(), anyio.Event()
+        self.takes.set()
+
+    async def receive(self) -> Message:
+        """Waits for the end."""
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Takes a message, once it takes any."""
+        await self.takes.wait()
+        self.messages.append(message)
+
+    async def ask(self, response: DownloadResponse) -> None:
+        """Ask for a file."""
+        scope: Scope = {"type": "http", "method": "GET"}
+        with anyio.fail_after(60):
+            await response(scope, self.receive, self.send)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer came to its end."""
+        return not self.messages[-1].get("more_body", True)
+
+
+class Writer:
+    """Writes without end, and says when it is stopped."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.stopped = error, False
+
+    async def __call__(self, sink: Sink) -> None:
+        try:
+            await sink(PIECE)
+            if self.error:
+                raise self.error
+            while True:
+                await sink(PIECE)
+                await anyio.lowlevel.checkpoint()
+        finally:
+            self.stopped = True
+
+    @property
+    def response(self) -> DownloadResponse:
+        """The answer that it writes."""
+        return DownloadResponse(Download(filename="film", write=self))
+
+
+async def test_a_client_that_goes_away_stops_the_writing() -> None:
+    client, writer = Client(), Writer()
+
+    async def leave(message: Message) -> None:
+        await Client.send(client, message)
+        if len(client.messages) == 3:
+            client.gone.set()
+
+    client.send = leave  # type: ignore[method-assign]  # one that leaves in the middle
+    await client.ask(writer.response)
+    assert (writer.stopped, client.whole) == (True, False)
+
+
+async def test_a_client_that_takes_nothing_stops_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "STALLED_SECONDS", 0.05)
+    client, writer = Client(), Writer()
+    client.takes = anyio.Event()
+    await client.ask(writer.response)
+    assert (writer.stopped, client.messages) == (True, [])
+
+
+@pytest.mark.parametrize("error", [TemporaryError("The end is lost."), ValueError("secret")])
+async def test_a_file_that_fails_in_the_middle_lacks_its_end(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    client = Client()
+    await client.ask(Writer(error).response)
+    assert [message["type"] for message in client.messages] == ["http.response.start", "http.response.body"]
+    assert not client.whole
+    assert "A download broke off" in caplog.text
+
+
+async def test_a_server_that_says_that_the_client_has_gone_stops_the_writing() -> None:
+    client, writer = Client(), Writer()
+
+    async def broken(_: Message) -> None:
+        raise OSError
+
+    client.send = broken  # type: ignore[assignment,method-assign]  # as servers of ASGI 2.4 do
+    await client.ask(writer.response)
+    assert writer.stopped
