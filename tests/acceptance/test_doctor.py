@@ -41,7 +41,7 @@ def test_what_is_safe_is_mended_and_the_rest_is_told(server: Server) -> None:
     key = server.data_dir / "owner.key"
     key.chmod(0o644)
     found = examined(server, status=1)["permissions"]
-    assert (found["severity"], found["remedy"]) == ("error", f"chmod go= {key}")
+    assert (found["severity"], found["remedy"]) == ("error", "enopax doctor --fix")
     assert examined(server, "--fix")["permissions"]["severity"] == "ok"
     assert key.stat().st_mode & 0o777 == 0o600
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
+import sqlite3
 import stat
 import threading
 import time
@@ -15,6 +18,7 @@ import httpx
 import pytest
 from tests.acceptance.lampkit import PLACE, House, house_on
 from tests.acceptance.serverkit import alive, eventually
+from tests.acceptance.test_backup import enopax
 
 SECONDS = 25.0
 
@@ -105,6 +109,41 @@ def test_a_service_that_was_being_removed_when_everything_was_killed_does_not_co
     house.settled()
     eventually("nothing runs", lambda: not house.lamps())
     assert list(house.server.data_dir.glob("services/*")) == []
+
+
+def orphans(house: House, *options: str) -> list[dict[str, str]]:
+    """What the doctor says of them."""
+    said = enopax("doctor", "--data-dir", house.server.data_dir, "--output", "json", *options).stdout
+    return [one for one in json.loads(said) if one["check"] == "orphans" and one["severity"] != "ok"]
+
+
+def test_a_service_is_no_orphan_while_its_resource_is_in_creation_though_the_server_is_killed(house: House) -> None:
+    body = {"name": "one", "colour": "endless", **PLACE}
+    begun = house.server.api.post("/v1/lamp", json=body, headers={"Prefer": "respond-async"}).json()
+    pid = eventually("the lamp shines", lambda: house.lamps().get(f"{begun['id']}.lamp"))[0]
+    assert orphans(house, "--fix") == []
+    house.server.kill()
+    house.server.start()
+    assert orphans(house, "--fix") == []
+    assert house.lamps() == {f"{begun['id']}.lamp": [pid]}
+    house.server.api.delete(f"/v1/lamp/{begun['id']}")
+    house.settled()
+    assert (house.lamps(), orphans(house)) == ({}, [])
+
+
+def test_a_service_whose_resource_the_ledger_lost_goes_on_until_the_doctor_is_asked_to_mend(house: House) -> None:
+    lost, other = house.light("one"), house.light("two")
+    pids = [house.lit(lamp["access"]) for lamp in (lost, other)]
+    house.server.stop()
+    with contextlib.closing(sqlite3.connect(house.server.data_dir / "ledger.sqlite3", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM resources WHERE id = ?", (lost["id"],))
+    house.server.start()
+    (told,) = orphans(house)
+    assert f"{lost['id']}.lamp" in told["message"]
+    assert [house.lit(lamp["access"]) for lamp in (lost, other)] == pids
+    assert orphans(house, "--fix") == []
+    assert house.lamps() == {f"{other['id']}.lamp": [pids[1]]}
+    assert [path.name for path in house.server.data_dir.glob("services/*")] == [f"{other['id']}.lamp"]
 
 
 def test_the_last_service_takes_supervisord_with_it_when_the_server_stops(house: House) -> None:

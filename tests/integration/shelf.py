@@ -175,6 +175,7 @@ class Shelf(Provider[ShelfConfig]):
 
     def inventory(self) -> Sequence[str]:
         """Everything that stands here."""
+        self.workshop.note("inventory", "")
         return [*self.workshop.built, *self.workshop.strangers]
 
     @custom_endpoint("GET", "/contents", permission="read")

@@ -15,7 +15,6 @@ from enopax_core.engine.dispatch import MemoryDispatcher
 from enopax_core.engine.effects import Effects
 from enopax_core.engine.execute import Executor
 from enopax_core.engine.present import Presenter
-from enopax_core.engine.reconcile import Reconciler
 from enopax_core.engine.sweep import Sweep
 from enopax_core.engine.worker import Worker
 from enopax_core.errors import Cancelled, PermanentError, Unavailable
@@ -38,15 +37,14 @@ def colleague(house: House) -> tuple[Worker, Sweep]:
     """Another worker on the same ledger, as a second server would have."""
     core = house.core
     presenter = Presenter(core.vault, core.places.of)
-    effects = Effects(core.registry, core.vault)
+    effects, own = Effects(core.registry, core.vault), core.operations._engine.executor
     executor = Executor(
         registry=core.registry,
         governors=core.governors,
         vault=core.vault,
-        metrics=core.metrics,
         presenter=presenter,
-        reconciler=Reconciler(core.ledger, presenter, core.metrics),
-        limiter=anyio.CapacityLimiter(4),
+        reconciler=own._reconciler,
+        calls=own._calls,
     )
     other = Worker(
         owner="colleague",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from enopax_core.core.backups import KEYS
 from enopax_core.core.doctor import backup, clock, disk, events, keys, permissions, plugins, queue
 from enopax_core.ledger.events import Cursor
 from enopax_core.registry import Problem
+from enopax_core.runtime.access import make_directory
+from enopax_core.runtime.user import User
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -85,10 +90,24 @@ def test_what_others_may_read_is_told_and_mended(installation: Path, name: str) 
     path = installation / name
     path.chmod(0o755)
     (told,) = permissions.open_to_others(installation, fix=False)
-    assert (told.severity, told.remedy) == ("error", f"chmod go= {path}")
+    assert (told.severity, told.remedy) == ("error", "enopax doctor --fix")
     assert [one.severity for one in permissions.open_to_others(installation, fix=True)] == ["ok"]
     assert list(permissions.open_to_others(installation, fix=False)) == []
     assert path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's services run as another user, who is let pass")
+def test_whom_services_run_as_may_pass_and_still_may_after_others_were_shut_out(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o700)
+    nobody = pwd.getpwnam("nobody")
+    user = User(name="nobody", uid=nobody.pw_uid, gid=nobody.pw_gid, dropped=True)
+    make_directory(data_dir / "services" / "one", user)
+    assert list(permissions.open_to_others(data_dir, fix=False)) == []
+    data_dir.chmod(0o755)
+    assert [one.severity for one in permissions.open_to_others(data_dir, fix=True)] == ["ok"]
+    enter = ["setpriv", "--reuid", "nobody", "--clear-groups", "ls"]
+    assert subprocess.run([*enter, data_dir / "services" / "one"], check=False).returncode == 0
+    assert subprocess.run([*enter, data_dir], check=False, capture_output=True).returncode != 0
 
 
 @pytest.mark.parametrize(("name", "severity"), [("vault.keys", "error"), ("owner.key", "warning")])

@@ -37,9 +37,11 @@ from enopax_core.core.resources import Resources
 from enopax_core.core.restoring import refuse_unfinished
 from enopax_core.core.schemas import Schemas
 from enopax_core.core.streams import Streams
+from enopax_core.engine.calls import crossings
 from enopax_core.engine.dispatch import MemoryDispatcher
 from enopax_core.engine.engine import Engine
 from enopax_core.engine.execute import Executor
+from enopax_core.engine.orphans import Orphans
 from enopax_core.engine.present import Presenter
 from enopax_core.engine.reconcile import Reconciler
 from enopax_core.errors import NotOpen, StartupError
@@ -144,15 +146,18 @@ class Core:
         tables = [builtin.TABLES, *self.governors.tables()]
         self.ledger = ledger = await stack.enter_async_context(SqliteLedger(path, tables=tables, clock=clock))
         ledger.listen(self.feed.ring)
+        runtime_settings = settings.section("runtime", RuntimeSettings)
+        opening = await stack.enter_async_context(opened(settings.data_dir, runtime_settings, clock))
         presenter = Presenter(vault, self._places.of)
+        calls = crossings(registry, anyio.CapacityLimiter(settings.provider_threads), metrics)
+        orphans = Orphans(ledger, opening, calls)
         executor = Executor(
             registry=registry,
             governors=self.governors,
             vault=vault,
-            metrics=metrics,
             presenter=presenter,
-            reconciler=Reconciler(ledger, presenter, metrics),
-            limiter=anyio.CapacityLimiter(settings.provider_threads),
+            reconciler=Reconciler(ledger, presenter, metrics, orphans),
+            calls=calls,
         )
         engine = Engine(
             ledger=ledger,
@@ -176,11 +181,9 @@ class Core:
             vault=vault,
             feed=self.feed,
             owner_key_file=OwnerKeyFile(self.owner_key_file),
-            installation=self._installation(ledger, tables),
+            installation=replace(self._installation(ledger, tables), orphans=orphans),
             clock=clock,
         )
-        runtime_settings = settings.section("runtime", RuntimeSettings)
-        opening = await stack.enter_async_context(opened(settings.data_dir, runtime_settings, clock))
         self.host.lend(
             vault=vault,
             ledger=ledger,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -15,7 +15,7 @@ import pluggy
 from enopax_core.errors import EnopaxError, ProviderFault
 from enopax_core.provider.base import overrides
 from enopax_core.provider.spec import HOOKS, ProviderSpec
-from enopax_core.registry import Registered
+from enopax_core.registry import Registered, Registry
 from enopax_core.telemetry import Metrics
 
 P = ParamSpec("P")
@@ -37,6 +37,11 @@ class ProviderManager(pluggy.PluginManager):
             "trylast": False,
             "specname": None,
         }
+
+
+def crossings(registry: Registry, limiter: anyio.CapacityLimiter, metrics: Metrics) -> Mapping[str, Calls]:
+    """The calls of every provider, by its endpoint."""
+    return {known.endpoint: Calls(known, limiter, metrics) for known in registry.providers}
 
 
 class Calls:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import anyio
 from pydantic import BaseModel, TypeAdapter
 
 from enopax_core.engine.attempt import Attempt
@@ -23,7 +22,6 @@ from enopax_core.provider.values import Observed, Operation, Outcome, Resource
 from enopax_core.records.operation import Kind, State
 from enopax_core.records.resource import ResourceRecord
 from enopax_core.registry import Registered, Registry
-from enopax_core.telemetry import Metrics
 from enopax_core.vault import Vault
 
 ANY = TypeAdapter(Any)
@@ -38,14 +36,14 @@ class Executor:
         registry: Registry,
         governors: Governors,
         vault: Vault,
-        metrics: Metrics,
         presenter: Presenter,
         reconciler: Reconciler,
-        limiter: anyio.CapacityLimiter,
+        calls: Mapping[str, Calls],
     ) -> None:
+        """`calls` by endpoint, of every provider."""
         self._registry, self._governors, self._vault = registry, governors, vault
         self._presenter, self._reconciler = presenter, reconciler
-        self._calls = {known.endpoint: Calls(known, limiter, metrics) for known in registry.providers}
+        self._calls = calls
 
     def knows(self, endpoint: str) -> bool:
         """Whether there is a provider at an endpoint: its plugin may be missing now."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 from enopax_core.engine import transitions
 from enopax_core.engine.calls import Calls
 from enopax_core.engine.effects import Ended
+from enopax_core.engine.orphans import Orphans
 from enopax_core.engine.present import Presenter
-from enopax_core.errors import EnopaxError
+from enopax_core.errors import EnopaxError, RuntimeUnavailable
 from enopax_core.ledger import operations, resources
 from enopax_core.ledger.interface import Ledger, Transaction
 from enopax_core.provider.values import Observed
@@ -25,8 +27,9 @@ PAGE = 100
 class Reconciler:
     """Looks at every backend of a provider, or at one."""
 
-    def __init__(self, ledger: Ledger, presenter: Presenter, metrics: Metrics) -> None:
-        self._ledger, self._presenter, self._metrics = ledger, presenter, metrics
+    def __init__(self, ledger: Ledger, presenter: Presenter, metrics: Metrics, orphans: Orphans) -> None:
+        self._ledger, self._presenter, self._metrics, self._orphans = ledger, presenter, metrics, orphans
+        self._told: Sequence[str] = ()  # services without a resource, as last logged
 
     async def run(self, registered: Registered, calls: Calls, only: ResourceRecord | None) -> Ended:
         """Reconcile one resource, or all of a provider with its orphans. The result counts what was seen."""
@@ -42,22 +45,22 @@ class Reconciler:
                 if record.has_backend and record.deleted_at is None:
                     seen += 1
                     changed += await self._look(registered, calls, record)
-        orphans = await self.orphans(registered, calls)
+        orphans = await self._orphans.backends(registered)
         self._metrics.orphans(registered.endpoint, len(orphans))
         if orphans:
             log.warning("%s has backends without a resource: %s", registered.endpoint, ", ".join(orphans[:20]))
+        await self._look_at_services()
         return Ended(state=State.SUCCEEDED, result={"looked": seen, "changed": changed, "orphans": orphans})
 
-    async def orphans(self, registered: Registered, calls: Calls) -> list[str]:
-        """Ids that the backend has something of and the ledger knows nothing of."""
-        if not registered.has("inventory"):
-            return []
-        ids = sorted(await calls(calls.hooks.inventory))
-
-        def unknown(transaction: Transaction) -> list[str]:
-            return [id for id in ids if resources.get(transaction, id) is None]
-
-        return await self._ledger.read(unknown)
+    async def _look_at_services(self) -> None:
+        try:
+            stray = [service for services in (await self._orphans.services()).values() for service in services]
+        except RuntimeUnavailable:
+            return
+        self._metrics.orphans("runtime", len(stray))
+        if stray and stray != self._told:  # each provider's turn comes here: once is enough
+            log.warning("There are services without a resource: %s", ", ".join(stray[:20]))
+        self._told = stray
 
     async def _look(self, registered: Registered, calls: Calls, record: ResourceRecord) -> bool:
         """Take over what the provider sees; whether that changed anything. What an operation works on is left alone."""

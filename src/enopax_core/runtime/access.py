@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 ACL = "system.posix_acl_access"
 # <linux/posix_acl_xattr.h>: a version, then entries of tag, permissions and id, sorted by tag, then id.
 VERSION, ENTRY, NO_ID = 2, struct.Struct("<HHI"), 0xFFFFFFFF
-OWNER, USER, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
+OWNER, USER, GROUP, NAMED_GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+OTHERS = frozenset({GROUP, NAMED_GROUP, OTHER})
 SEARCH = 1
 
 
@@ -80,6 +81,24 @@ def remove_directory(path: Path) -> None:
     """Remove a directory with everything in it; repeatable."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether its group, another group or everybody may do anything with it. A user that is let pass by name is not meant."""
+    entries, mode = _entries(path), path.stat().st_mode
+    if not entries:
+        return bool(mode & 0o077)
+    mask = entries.get((MASK, NO_ID), 7)  # bounds what groups may, and not what everybody may
+    return any(permissions & (7 if tag == OTHER else mask) for (tag, _), permissions in entries.items() if tag in OTHERS)
+
+
+def close_to_others(path: Path) -> None:
+    """Take that away, and leave users that are let pass by name, whom chmod would lock out."""
+    entries = _entries(path)
+    if not entries:
+        path.chmod(path.stat().st_mode & 0o700)
+    else:
+        _set_entries(path, {entry: 0 if entry[0] in OTHERS else permissions for entry, permissions in entries.items()})
 
 
 @contextlib.contextmanager
@@ -137,9 +156,14 @@ def _is_passable(folder: Path, user: User) -> bool:
 def _entries(folder: Path) -> dict[tuple[int, int], int]:
     try:
         value = os.getxattr(folder, ACL)
-    except OSError:  # none, or a file system without them
+    except (OSError, AttributeError):  # none; or a file system, or an operating system, without them
         return {}
     return {(tag, id): permissions for tag, permissions, id in ENTRY.iter_unpack(value[4:])}
+
+
+def _set_entries(folder: Path, entries: Mapping[tuple[int, int], int]) -> None:
+    packed = b"".join(ENTRY.pack(tag, permissions, id) for (tag, id), permissions in sorted(entries.items()))
+    os.setxattr(folder, ACL, struct.pack("<I", VERSION) + packed)
 
 
 def _grant(folder: Path, user: User) -> None:
@@ -151,9 +175,8 @@ def _grant(folder: Path, user: User) -> None:
     }
     entries[USER, user.uid] = entries.get((USER, user.uid), 0) | SEARCH
     entries[MASK, NO_ID] = entries.get((MASK, NO_ID), mode >> 3 & 7) | SEARCH
-    packed = b"".join(ENTRY.pack(tag, permissions, id) for (tag, id), permissions in sorted(entries.items()))
     try:
-        os.setxattr(folder, ACL, struct.pack("<I", VERSION) + packed)
+        _set_entries(folder, entries)
     except OSError as error:
         raise PermanentError(
             f"The user {user.name}, as whom services run, cannot enter {folder} ({error.strerror}): choose a --data-dir"

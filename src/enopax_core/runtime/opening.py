@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from enopax_core.clock import Clock
 from enopax_core.errors import StartupError
-from enopax_core.runtime.interface import Runtime
+from enopax_core.runtime.interface import Known, Runtime
 from enopax_core.runtime.settings import RuntimeSettings
 
 SUPERVISOR = "enopax_core.runtime.supervisor.runtime:SupervisorRuntime"
@@ -51,6 +51,12 @@ class Opening:
                 engine: Engine = make(self._data_dir, self._settings, self._clock, self._group)
                 self._engine = engine
             return self._engine
+
+    async def services(self) -> Sequence[Known]:
+        """Everything there is of any service; no runtime is made to say that there is nothing. Raises RuntimeUnavailable."""
+        if not any((self._data_dir / folder).exists() for folder in ("runtime", "services")):
+            return []
+        return await self.runtime().services()
 
     async def close(self) -> None:
         """The server ends."""

@@ -86,7 +86,7 @@ class Service:
     Changing anything but `resource` restarts it at the next `ensure`.
     """
 
-    id: str  # begins with the resource's id, then what it is for: `acme-web-db-x7k2.primary`; [a-z0-9.-], 100 at most
+    id: str  # the resource's id, a dot, what it is for: `acme-web-db-x7k2.primary`; a plugin's own: no dot; 100 of [a-z0-9.-]
     resource: str | None  # id of the resource it serves; None: the plugin's own, such as a spare. May change without a restart
     command: Sequence[str]  # program with arguments, no shell, no secrets; in a container the image's own command if empty
     image: str | None = None  # for runtimes of containers; others ignore it

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import anyio
+
 from enopax_core import Host, Provider, hookimpl
 from enopax_core.provider import Config, LogLine, Observed, Operation, Outcome, Resource
 from enopax_core.runtime import File, Port, Probe, Service, State, Stop
@@ -55,6 +57,8 @@ class Lamps(Provider[LampConfig]):
         """Light it."""
         port = await self.host.ports.allocate(resource.id, "main")
         await self.host.runtime.ensure(self._service(resource, port))
+        if resource.config.colour == "endless":
+            await anyio.sleep_forever()  # lit, and the ledger does not know it yet
         return Outcome(access=f"http://127.0.0.1:{port}", state={"port": port})
 
     async def update(self, operation: Operation, resource: Resource[LampConfig]) -> Outcome:

@@ -12,6 +12,7 @@ from enopax_core.core.doctor import (
     events,
     keys,
     operations,
+    orphans,
     owner,
     permissions,
     plugins,
@@ -37,6 +38,7 @@ CHECKS: Sequence[Check] = (
     queue.check,
     operations.check,
     events.check,
+    orphans.check,
     keys.check_expiring,
     added.check,
 )

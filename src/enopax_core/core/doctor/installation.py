@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enopax_core.clock import Clock
+from enopax_core.engine.orphans import Orphans
 from enopax_core.governors import Governors
 from enopax_core.hooks import Host
 from enopax_core.ledger.interface import Ledger, Tables
@@ -29,6 +30,7 @@ class Installation:
     open: bool  # the core that examines has it open
     running: bool  # a server works on it: this one, or another that could not be asked
     fix: bool  # mend what is safe
+    orphans: Orphans | None = None  # None: at rest
 
     @property
     def data_dir(self) -> Path:

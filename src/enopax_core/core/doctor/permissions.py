@@ -10,6 +10,7 @@ import anyio
 from enopax_core.core.backups import KEYS
 from enopax_core.core.doctor.installation import Installation, found
 from enopax_core.records.finding import Finding
+from enopax_core.runtime.access import close_to_others, is_open_to_others
 
 
 async def check(installation: Installation) -> Sequence[Finding]:
@@ -24,10 +25,10 @@ async def check(installation: Installation) -> Sequence[Finding]:
 def open_to_others(data_dir: Path, *, fix: bool) -> Iterator[Finding]:
     """The directory and the key files, where others may read them. `fix` takes that away. Blocks."""
     for path in (data_dir, *(data_dir / name for name in KEYS)):
-        if path.exists() and path.stat().st_mode & 0o077:
+        if path.exists() and is_open_to_others(path):
             if fix:
-                path.chmod(path.stat().st_mode & 0o700)
+                close_to_others(path)
                 yield Finding(check="permissions", severity="ok", message=f"Others could read {path}; mended.")
             else:
-                remedy = f"chmod go= {path}"
+                remedy = "enopax doctor --fix"  # not chmod: it would lock out the user that services run as
                 yield Finding(check="permissions", severity="error", message=f"Others may read {path}.", remedy=remedy)
