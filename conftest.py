@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,9 @@ from enopax_core.testing.loop import LoopWatch
 
 @pytest.fixture(scope="session", autouse=True)
 def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No setting of the person who runs the tests reaches them: not of Enopax, nor of Git."""
+    """No setting of the person who runs the tests reaches them: not of Enopax, nor of Git, nor that of a shell's background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # which every child would inherit, and not hear of an interruption
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings = tmp_path_factory.mktemp("git") / "config"
     settings.write_text("[user]\nname = Test\nemail = test@example.org\n[init]\ndefaultBranch = main\n")
     with pytest.MonkeyPatch.context() as patch:

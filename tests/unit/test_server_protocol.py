@@ -39,7 +39,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         heard.put_nowait(message["type"])
         return
     if scope["path"] == "/late":
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(100)
     if scope["path"] in ("/echo", "/late"):
         body, more = b"", True
         while more:
@@ -124,6 +124,31 @@ async def serving(**limits: Any) -> AsyncIterator[Server]:
         await running
 
 
+class Hands:
+    """Those of the loop's clock: half a minute passes when a test says so, and on a slow machine nothing is late."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        real, self._ahead = loop.time, 0.0
+        monkeypatch.setattr(loop, "time", lambda: real() + self._ahead)
+
+    async def move(self, seconds: float) -> None:
+        """Time passes, after all that has been sent has arrived, which in this process takes a few turns of the loop."""
+        await self._turn()
+        self._ahead += seconds
+        await self._turn()
+
+    async def _turn(self) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def hands(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """The clock of the test's loop."""
+    return Hands(monkeypatch)
+
+
 # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -132,36 +157,35 @@ async def test_a_connection_that_says_nothing_is_cut() -> None:
         assert await (await server.connect()).ended()
 
 
-async def test_headers_that_never_end_are_answered_with_408_and_cut() -> None:
-    async with serving(header_seconds=0.2) as server:
+async def test_headers_that_never_end_are_answered_with_408_and_cut(hands: Hands) -> None:
+    async with serving(header_seconds=30) as server:
         client = await server.connect()
         await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        await hands.move(31)
         assert (await client.problem())["title"] == "Request took too long"
         assert await client.ended()
 
 
-async def test_headers_that_come_byte_by_byte_are_cut_as_well() -> None:
-    async with serving(header_seconds=0.3) as server:
+async def test_headers_that_come_byte_by_byte_are_cut_as_well(hands: Hands) -> None:
+    async with serving(header_seconds=30) as server:
         client = await server.connect()
-        dripping = asyncio.create_task(drip(client))
+        for piece in (b"GET / HTTP/1.1\r\nHost: ", b"x", b"x", b"x"):
+            await client.send(piece)
+            await hands.move(8)
         assert (await client.problem())["status"] == 408
-        dripping.cancel()
 
 
-async def drip(client: Client) -> None:
-    await client.send(b"GET / HTTP/1.1\r\nHost: ")
-    with contextlib.suppress(ConnectionError):
-        while True:
-            await client.send(b"x")
-            await asyncio.sleep(0.02)
-
-
-async def test_the_headers_of_a_second_request_have_their_own_time() -> None:
-    async with serving(header_seconds=0.3) as server:
+async def test_the_headers_of_a_second_request_have_their_own_time(hands: Hands) -> None:
+    async with serving(header_seconds=30) as server:
         client = await server.connect()
         await client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await client.answer()).body == b"/a"
+        await hands.move(20)
         await client.send(b"GET /b HTTP/1.1\r\n")
+        await hands.move(20)
+        await client.send(b"Host: x\r\n\r\nGET /c HTTP/1.1\r\n")
+        assert (await client.answer()).body == b"/b"
+        await hands.move(31)
         assert (await client.problem())["status"] == 408
 
 
@@ -173,19 +197,13 @@ async def test_a_connection_idle_between_requests_is_cut_without_a_word() -> Non
         assert await client.ended()
 
 
-async def test_blank_lines_do_not_keep_a_connection_open() -> None:
-    async with serving(header_seconds=0.3) as server:
+async def test_blank_lines_do_not_keep_a_connection_open(hands: Hands) -> None:
+    async with serving(header_seconds=30) as server:
         client = await server.connect()
-        blank = asyncio.create_task(blank_lines(client))
-        assert await client.ended()
-        blank.cancel()
-
-
-async def blank_lines(client: Client) -> None:
-    with contextlib.suppress(ConnectionError):
-        while True:
+        for _ in range(4):
             await client.send(b"\r\n")
-            await asyncio.sleep(0.02)
+            await hands.move(8)
+        assert await client.ended()
 
 
 async def test_a_body_of_which_nothing_comes_is_answered_with_408() -> None:
@@ -196,12 +214,12 @@ async def test_a_body_of_which_nothing_comes_is_answered_with_408() -> None:
         assert await client.ended()
 
 
-async def test_a_body_may_take_long_as_long_as_it_moves() -> None:
-    async with serving(idle_seconds=0.5, header_seconds=0.2) as server:
+async def test_a_body_may_take_long_as_long_as_it_moves(hands: Hands) -> None:
+    async with serving(idle_seconds=75, header_seconds=30) as server:
         client = await server.connect()
         await client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
         for _ in range(10):
-            await asyncio.sleep(0.1)
+            await hands.move(50)
             await client.send(b"x")
         assert (await client.answer()).body == b"x" * 10
 
@@ -214,12 +232,15 @@ async def test_a_stream_that_falls_silent_ends_for_the_application_and_for_the_c
         assert (await client.reader.read()).endswith(b"\r\nbegun\r\n")  # cut off, as no last chunk says
 
 
-async def test_a_client_does_not_pay_for_an_application_that_takes_its_time() -> None:
-    async with serving(idle_seconds=0.7) as server:
+async def test_a_client_does_not_pay_for_an_application_that_takes_its_time(hands: Hands) -> None:
+    async with serving(idle_seconds=75) as server:
         waiting, sending = await server.connect(), await server.connect()
         await waiting.send(b"POST /late HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
         await sending.send(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
-        await sending.send(b"x" * 5_000_000)
+        much = asyncio.create_task(sending.send(b"x" * 5_000_000))
+        await hands.move(90)
+        await hands.move(20)
+        await much
         assert await waiting.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await waiting.send(b"body")
         assert (await waiting.answer()).body == b"body"
@@ -282,12 +303,13 @@ async def test_a_body_that_comes_after_its_answer_is_discarded_and_the_connectio
         assert (await client.answer()).body == b"/next"
 
 
-async def test_a_body_that_never_ends_after_its_answer_is_cut() -> None:
-    async with serving(header_seconds=0.2) as server:
+async def test_a_body_that_never_ends_after_its_answer_is_cut(hands: Hands) -> None:
+    async with serving(header_seconds=30) as server:
         client = await server.connect()
         await client.send(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
         assert (await client.answer()).status == 401
         await client.send(b"x")
+        await hands.move(31)
         assert await client.ended()
 
 
