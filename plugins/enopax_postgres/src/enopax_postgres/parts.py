@@ -15,6 +15,7 @@ from enopax_postgres.authority import Authority
 from enopax_postgres.backups.keeping import BackupKeeping
 from enopax_postgres.changes import Changes
 from enopax_postgres.databases import Databases
+from enopax_postgres.dumps import Dumps
 from enopax_postgres.installations import Installations
 from enopax_postgres.looks import Looks
 from enopax_postgres.machine import Machine
@@ -35,6 +36,7 @@ class Parts:
     changes: Changes
     replicas: Replicas
     looks: Looks
+    dumps: Dumps
 
 
 def compose(host: Host, settings: PostgresSettings, installations: Installations, plans: Sequence[Plan]) -> Parts:
@@ -68,4 +70,5 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         changes=Changes(databases),
         replicas=Replicas(databases, machine),
         looks=Looks(databases, backups),
+        dumps=Dumps(host),
     )

@@ -12,6 +12,7 @@ import anyio.from_thread
 from enopax_core import Host
 from enopax_core.provider import (
     Action,
+    Download,
     LogLine,
     Metric,
     Observed,
@@ -27,7 +28,7 @@ from enopax_core.provider import (
 from enopax_postgres.backups.catalogue import Backup
 from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.plans import size_of
-from enopax_postgres.requests import Backups, Done, Insights, Recovered, RecoverRequest
+from enopax_postgres.requests import Backups, Done, Insights, Recovered, RecoverRequest, dump_suffix
 
 if TYPE_CHECKING:
     from enopax_postgres.parts import Parts
@@ -218,6 +219,15 @@ class PostgresProvider(Provider[DatabaseConfig]):
         provision = partial(self._host.resources.provision, beside=resource.id, key=operation.key("recover"))
         made = anyio.from_thread.run(provision, ENDPOINT, body)
         return Recovered(id=made.id, name=made.name)
+
+    # ── Dumps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @custom_endpoint("GET", "/dump/{format}", permission="credentials")
+    def dump(self, resource: Resource[DatabaseConfig], format: str) -> Download:
+        """Download everything as `custom` (for pg_restore) or `plain` (SQL). Whoever may log in may read it all."""
+        parts, suffix = self._parts(), dump_suffix(format)
+        write = partial(parts.dumps.write, parts.databases.find(resource), resource.credentials, format)
+        return Download(filename=f"{resource.name}.{suffix}", write=write)
 
     # ── Upkeep ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

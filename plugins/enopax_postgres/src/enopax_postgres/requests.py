@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from enopax_core.errors import NotFound
 from enopax_core.provider import Config
 from enopax_postgres.backups.catalogue import Backup
 
@@ -51,6 +52,17 @@ class Recovered(Config):
 
     id: str
     name: str
+
+
+DUMPS = {"custom": "dump", "plain": "sql"}
+"""Formats of a dump, and how their files' names end."""
+
+
+def dump_suffix(format: str) -> str:
+    """How the name of a dump ends. Raises NotFound for a format that there is not."""
+    if format not in DUMPS:
+        raise NotFound(f"There is no format {format}: it is custom (for pg_restore) or plain (SQL).")
+    return DUMPS[format]
 
 
 class Done(Config):
