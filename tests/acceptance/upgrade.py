@@ -35,7 +35,7 @@ HOOKS = ("provision", "status", "update", "delete", "restore", "purge", "suspend
 ENDPOINTS = ("example", "git-repo", "mood")
 PLACE = {"organisationName": "Acme", "projectName": "Größe 1"}
 WHERE = {"org": "Acme", "project": "Größe 1"}
-WORDS = {"conditions", "error", "message", "progress"}
+WORDS = frozenset({"conditions", "error", "message", "progress"})
 KEYED = {"Idempotency-Key": "once"}
 CALM = {"name": "calm", **PLACE, "secret": "never shown"}
 PATIENCE = 60.0
@@ -190,7 +190,8 @@ def notes_of(backup: Path) -> Path:
 def differences(then: Any, now: Any, where: str = "") -> list[str]:
     """Where something that was said is not said any more. What is said beside it is no difference, nor are words for people."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
-        return [line for key in then.keys() - WORDS for line in differences(then[key], now.get(key), f"{where}/{key}")]
+        left = frozenset() if where.endswith("/config") else WORDS
+        return [line for key in then.keys() - left for line in differences(then[key], now.get(key), f"{where}/{key}")]
     if isinstance(then, list) and isinstance(now, list) and len(then) <= len(now):
         pairs = enumerate(zip(then, now, strict=False))
         return [line for number, (one, other) in pairs for line in differences(one, other, f"{where}/{number}")]

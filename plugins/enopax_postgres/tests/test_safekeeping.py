@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
+import anyio
 import psycopg
 import pytest
 from plugins.enopax_postgres.tests.conftest import PLACE
 from psycopg.conninfo import conninfo_to_dict
 from tests.acceptance.serverkit import Server, eventually
 from tests.acceptance.test_backup import enopax
+
+from enopax_core import Core, Settings
 
 
 def found(server: Server, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -51,19 +54,19 @@ def installation(data_dir: Path) -> Iterator[Server]:
     try:
         yield server.start()
     finally:
-        if server.process is None or server.process.poll() is not None:
-            server.start()
-        empty(server)
-        server.close()
+        remove(server)
 
 
-def empty(server: Server) -> None:
-    """Remove every database."""
-    for status in ({}, {"status": "deleted"}):
-        where = {"org": PLACE["organisationName"], "project": PLACE["projectName"], **status}
-        for one in server.api.get("/v1/postgres", params=where).json()["resources"]:
-            found(server, "DELETE", f"/{one['id']}?purge=true")
-            eventually("it is gone", lambda id=one["id"]: server.api.get(f"/v1/postgres/{id}").status_code == 404)
+def remove(server: Server) -> None:
+    """End a server with all its databases, without a last backup of each."""
+
+    async def services() -> None:
+        async with Core(Settings(data_dir=server.data_dir), plugins=()) as core:
+            for service in await core.host.runtime.services():
+                await core.host.runtime.remove(service.id)
+
+    server.close()
+    anyio.run(services)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +102,7 @@ def story() -> Iterator[Story]:
         home = original.data_dir / "services" / f"{kept['id']}.postgres"
         os.kill(int((home / "data/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         enopax("backup", folder / "two.tar", "--data-dir", original.data_dir)
-        original.start()
-        empty(original)
+        remove(original)
         enopax("restore-backup", folder / "two.tar", "--data-dir", folder / "alone")
         alone = stack.enter_context(installation(folder / "alone"))
         active(alone, kept["id"])
