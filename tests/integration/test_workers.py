@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
-from tests.integration.conftest import ASYNC, House
+from tests.integration.conftest import ASYNC, House, opened
 
 from enopax_core.engine import engine, worker
 from enopax_core.engine.dispatch import MemoryDispatcher
@@ -18,7 +21,7 @@ from enopax_core.engine.present import Presenter
 from enopax_core.engine.sweep import Sweep
 from enopax_core.engine.worker import Worker
 from enopax_core.errors import Cancelled, PermanentError, Unavailable
-from enopax_core.ledger import operations
+from enopax_core.ledger import events, operations
 from enopax_core.ledger.interface import Transaction
 from enopax_core.records.operation import OperationRecord, State
 
@@ -167,6 +170,33 @@ async def test_one_that_is_tried_again_waits_for_what_runs_by_now(house: House) 
     gate.set()
     assert (await house.ended(rotating)).state is State.SUCCEEDED
     assert (await house.ended(failed)).state is State.SUCCEEDED
+
+
+async def test_progress_that_is_written_while_its_operation_ends_is_not_lost(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "FLUSH_SECONDS", 3600)
+    holds, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Transaction) -> None:  # the writer, so that what comes waits in its line
+        holds.set()
+        go_on.wait(60)
+
+    async with opened(data_dir) as house, anyio.create_task_group() as group:
+        gate = house.workshop.close("provision")
+        operation = (await house.begin())["operation"]
+        await house.workshop.entered["provision"].wait()
+        group.start_soon(house.core.ledger.write, hold)
+        await anyio.to_thread.run_sync(holds.wait)
+        gate.set()
+        await house.until(lambda: house.workshop.called("status"))
+        await anyio.wait_all_tasks_blocked()  # the end has been sent to the ledger
+        group.start_soon(own_worker(house).flush)
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+        assert (await house.ended(operation)).state is State.SUCCEEDED
+        log = await house.core.ledger.read(lambda t: events.of_operation(t, operation=operation, after=0, size=10))
+        assert [event.type.rpartition(".")[2] for event in log] == ["queued", "running", "progress", "succeeded"]
 
 
 async def test_a_due_time_is_taken_by_one_of_two_sweeps(house: House) -> None:

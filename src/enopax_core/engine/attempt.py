@@ -90,8 +90,16 @@ class Attempt:
             self.stopped = why
             self.scope.cancel()
 
+    @property
+    def has_reported(self) -> bool:
+        """Whether there is anything unwritten."""
+        return bool(self._unwritten)
+
     def unwritten(self) -> list[Progress]:
-        """Reports since the last call, at most the latest hundred: a chatty provider must not fill the log."""
+        """Reports since the last call, at most the latest hundred: a chatty provider must not fill the log.
+
+        Taken in the transaction that writes them: whichever comes first, a flush or the attempt's end, has them.
+        """
         with self._lock:
             reports, self._unwritten = self._unwritten[-100:], []
         return reports

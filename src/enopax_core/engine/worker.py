@@ -129,16 +129,15 @@ class Worker:
 
     async def flush(self) -> None:
         """Write the progress that attempts have reported since the last time, all in one transaction."""
-        reports = [(attempt, attempt.unwritten()) for attempt in list(self.held.values())]
-        reports = [(attempt, progress) for attempt, progress in reports if progress]
-        if not reports:
+        attempts = [attempt for attempt in self.held.values() if attempt.has_reported]
+        if not attempts:
             return
 
         def write(transaction: Transaction) -> None:
-            for attempt, progress in reports:
+            for attempt in attempts:
                 current = operations.fenced(transaction, attempt.record)
-                if current is not None:
-                    operations.save(transaction, record_progress(transaction, current, progress))
+                if current is not None:  # else its end was written meanwhile, and the reports with it
+                    operations.save(transaction, record_progress(transaction, current, attempt.unwritten()))
 
         await self._ledger.write(write, durable=False)
 
