@@ -75,3 +75,10 @@ async def test_one_that_grows_nevertheless_takes_no_connections_until_its_plan_i
     await until(site, made["id"], "Closed")
     await site.call("PATCH", f"/{made['id']}", {"plan": "postgres-medium"})
     await allowed(made, "INSERT INTO t VALUES ('again')")
+
+
+async def test_a_plan_is_too_small_for_what_is_there_already(site: Site) -> None:
+    made = await site.make("heavy", plan="postgres-medium")
+    await rows(made, "CREATE TABLE t (x text)", FILL.format(35_000))
+    answer = await site.ask("PATCH", f"/{made['id']}", {"plan": "postgres-small"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/plan")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from enopax_core import Change, ResourceRecord
@@ -11,18 +11,29 @@ from enopax_core.provider import Plan
 from enopax_postgres.config import FIXED
 from enopax_postgres.installations import Installations
 
+FITS = 0.8
+"""Share of a smaller plan's disk that may be taken already: no more than nobody would be warned of there."""
 NEEDS_ICU = "This PostgreSQL is built without ICU: only C.UTF-8 and C are possible."
 
 
-def faults(change: Change, installations: Installations, plans: Sequence[Plan], origin: ResourceRecord | None) -> list[Fault]:
-    """Everything that is wrong with a change of a database; `origin` is the resource that `recoverFrom` names."""
+def faults(
+    change: Change,
+    installations: Installations,
+    plans: Sequence[Plan],
+    origin: ResourceRecord | None,
+    used: Callable[[str], int],
+) -> list[Fault]:
+    """Everything that is wrong with a change of a database.
+
+    `origin` is the resource that `recoverFrom` names; `used` tells the bytes that count against a database's disk.
+    """
     after = change.after
     if after is None:
         return []
     if after.config["synchronous"] and not _has_replica(after, plans):
         return [Fault("/synchronous", "This plan has no replica that a commit could wait for.")]
     if change.before is not None:
-        return [*_fixed(change.before.config, after.config), *_shrinking(change.before, after, plans)]
+        return [*_fixed(change.before.config, after.config), *_shrinking(change.before, after, plans, used)]
     if after.config.get("recoverFrom") is not None:
         return _origin(after, origin)
     return _new(after.config, installations)
@@ -62,11 +73,12 @@ def _fixed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Fault]:
     ]
 
 
-def _shrinking(before: ResourceRecord, after: ResourceRecord, plans: Sequence[Plan]) -> list[Fault]:
+def _shrinking(before: ResourceRecord, after: ResourceRecord, plans: Sequence[Plan], used: Callable[[str], int]) -> list[Fault]:
     """The disk of the smaller plan may be too small for what is there already."""
     disks = {plan.id: plan.limits["diskBytes"] for plan in plans}
-    if disks.get(after.plan or "", 0) < disks.get(before.plan or "", 0):
-        return [Fault("/plan", "A database cannot move to a smaller plan: recover it into a new one of that plan.")]
+    new = disks.get(after.plan or "", 0)
+    if new < disks.get(before.plan or "", 0) and (share := used(before.id) / new) > FITS:  # measured where it matters alone
+        return [Fault("/plan", f"This would take {share:.0%} of the smaller plan's disk: remove something first.")]
     return []
 
 

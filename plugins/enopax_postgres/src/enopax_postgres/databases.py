@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -17,13 +18,13 @@ from psycopg.rows import TupleRow
 
 from enopax_core import ResourceRecord
 from enopax_core.provider import LogLine, Operation, Outcome, PermanentError, Plan, Resource, TemporaryError
-from enopax_postgres import pooler, roles, services, sessions
+from enopax_postgres import pooler, quota, roles, services, sessions
 from enopax_postgres.addresses import Address
 from enopax_postgres.administration import Administrator
 from enopax_postgres.authority import Authority
 from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.files import Files
-from enopax_postgres.hba import ADMIN, REPLICA, REPLICATION
+from enopax_postgres.hba import ADMIN, REPLICATION
 from enopax_postgres.installations import Installations
 from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.layout import Layout, primary
@@ -94,6 +95,11 @@ class Databases:
     def layout_of(self, id: str, server: str) -> Layout:
         """Where one of its two servers lies."""
         return Layout(home=self._machine.home(id + server), backups=self._backups / id)
+
+    def used(self, id: str) -> int:
+        """Bytes that count against a database's disk."""
+        layout = self.layout(id)
+        return quota.used(layout) if layout.data.exists() else 0
 
     def primary(self, id: str) -> str:
         """Which of the two servers is the primary."""
@@ -171,15 +177,7 @@ class Databases:
     def configure(self, instance: Instance, more: Mapping[str, str] | None = None) -> None:
         """Bring the server's files up to date; a server that runs reads them at the next reload or start."""
         self.certify(instance)
-        self._files.settings(instance, {**self._synchronous(instance), **(more or {})})
-
-    def _synchronous(self, instance: Instance) -> Mapping[str, str]:
-        """Commits wait for the replica, once there is one: before, they would wait for ever."""
-        if not instance.config.synchronous or instance.replica_port in (None, instance.port):
-            return {}
-        other = OTHER if instance.service == instance.id + SERVER else SERVER
-        made = self.layout_of(instance.id, other).data.exists()
-        return {"synchronous_standby_names": f"'FIRST 1 ({REPLICA})'"} if made else {}
+        self._files.settings(instance, more)
 
     def certify(self, instance: Instance) -> None:
         """Bring the server's certificates up to date."""
@@ -209,13 +207,17 @@ class Databases:
             with self.administration(instance, instance.config.database) as connection:
                 roles.ensure_extensions(connection, instance.config.extensions)
 
-    def rotate(self, instance: Instance, username: str) -> tuple[str, str]:
-        """Give the other login role a new password; that of `username` ends after the grace. The new name and password."""
+    def new_login(self, instance: Instance, username: str) -> tuple[str, str]:
+        """Give the login role that is not `username` a new password; its name and password."""
         other, password = roles.other_login(username), roles.new_password()
         with self.administration(instance) as connection:
             roles.set_password(connection, other, password)
-            roles.expire(connection, username, real_time() + self._rotation_grace)
         return other, password
+
+    def expire(self, instance: Instance, username: str) -> None:
+        """Let the password of a login role end after the grace."""
+        with self.administration(instance) as connection:
+            roles.expire(connection, username, real_time() + self._rotation_grace)
 
     def outcome(self, instance: Instance, username: str | None = None, password: str | None = None) -> Outcome:
         """What a resource says of its database; credentials only where they are new."""
@@ -227,11 +229,13 @@ class Databases:
             connection["replica"] = address.url(instance.replica_port, database)
         credentials = None
         if username is not None and password is not None:
+            full_url = partial(address.full_url, database=database, username=username, password=password)
             credentials = {
                 "username": username,
                 "password": password,
                 "database": database,
-                "url": address.full_url(instance.port, database, username, password),
+                "url": full_url(instance.port),
+                **({} if instance.replica_port is None else {"replicaUrl": full_url(instance.replica_port)}),
                 "ca": self._authority.certificate(real_time()).decode(),
             }
         return Outcome(access=connection["direct"], connection=connection, credentials=credentials, state=instance.state)

@@ -15,6 +15,9 @@ from enopax_postgres.parameters import parameters
 from enopax_postgres.pooler import PgBouncer
 from enopax_postgres.roles import LOGINS
 
+SYNCHRONOUS = {"synchronous_standby_names": f"'FIRST 1 ({hba.REPLICA})'"}
+"""Commits wait for the replica, from the first one on: while there is none, nothing is acknowledged that it would not have."""
+
 
 class Files:
     """Brings the files of an instance up to date. Repeatable: what is right already stays."""
@@ -34,6 +37,7 @@ class Files:
         values: dict[str, str] = {
             **parameters(instance.size, instance.installation.major),
             **serverfiles.placement(conf, instance.port, self._address.listens, instance.id, instance.socket),
+            **(SYNCHRONOUS if instance.config.synchronous else {}),
             **(more or {}),
         }
         access = hba.lines(instance.config.database, LOGINS, instance.config.allowed_networks)

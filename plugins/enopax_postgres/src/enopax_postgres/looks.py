@@ -16,7 +16,7 @@ from enopax_postgres.backups.keeping import BackupKeeping
 from enopax_postgres.databases import Databases
 from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.measure import measure
-from enopax_postgres.replicas import lag, replicated
+from enopax_postgres.replication import ALONE, lag, replicated, unreachable
 from enopax_postgres.requests import Insights
 
 OVERDUE = timedelta(hours=26)
@@ -40,7 +40,7 @@ class Looks:
     def status(self, instance: Instance) -> Observed:
         """Health and conditions. Degraded is what needs somebody: no answer, no archive, no backup for a day."""
         if not instance.layout.data.exists():
-            return Observed(health="missing", message="The data directory is gone.")
+            return _away(instance, "missing", "The data directory is gone.")
         backed_up = self._backed_up(instance)
         try:
             with self._databases.administration(instance) as connection:
@@ -48,7 +48,7 @@ class Looks:
                 waiting = self._databases.waiting_on(connection)
                 follows = [] if instance.replica_port is None else [replicated(connection)]
         except TemporaryError as error:
-            return Observed(health="degraded", message=error.message, conditions=[backed_up])
+            return _away(instance, "degraded", error.message, backed_up)
         restart = Condition(
             type="RestartPending",
             status="True" if waiting else "False",
@@ -60,8 +60,15 @@ class Looks:
         return Observed(
             health="degraded" if bad else "ready",
             message=" ".join(condition.message for condition in bad),
-            conditions=[backed_up, archived, disk, restart, *follows],
+            conditions=[backed_up, archived, disk, restart, *(follows or [ALONE])],
         )
+
+    def follows(self, instance: Instance) -> bool:
+        """Whether there is a replica that follows. Raises TemporaryError when the primary cannot be reached."""
+        if instance.replica_port is None:
+            return False
+        with self._databases.administration(instance) as connection:
+            return replicated(connection).status == "True"
 
     def metrics(self, instance: Instance) -> Mapping[str, Metric]:
         """Measures of the server, of the disk and of the backups. A server that does not answer is measured as down."""
@@ -80,7 +87,7 @@ class Looks:
             )
         size = sum(backup.size for backup in backups.all())
         found["backup_size_bytes"] = Metric(value=size, unit="bytes", help="Size of all base backups.")
-        used = quota.used(instance.layout) if instance.layout.data.exists() else 0
+        used = self._databases.used(instance.id)
         found["disk_used_bytes"] = Metric(value=used, unit="bytes", help="Disk that counts against the plan's.")
         found["disk_limit_bytes"] = Metric(value=instance.size.disk, unit="bytes", help="Disk of the plan.")
         return found
@@ -115,6 +122,13 @@ def disk_space(share: float) -> Condition:
         if share >= bound:
             return Condition(type="DiskSpace", status=status, reason=reason, message=f"{share:.0%} of the disk is used{message}.")
     return Condition(type="DiskSpace", status="True", reason="Enough")
+
+
+def _away(instance: Instance, health: Literal["degraded", "missing"], message: str, *conditions: Condition) -> Observed:
+    """A primary that cannot be asked; where there is a replica, that is the remedy."""
+    follows = [] if instance.replica_port is None else [unreachable()]
+    said = " ".join([message, *(condition.message for condition in follows)])
+    return Observed(health=health, message=said, conditions=[*conditions, *follows])
 
 
 def _born(instance: Instance) -> datetime:

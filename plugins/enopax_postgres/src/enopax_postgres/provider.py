@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -74,7 +75,8 @@ class PostgresProvider(Provider[DatabaseConfig]):
         instance = parts.databases.find(resource)
         parts.changes.apply(instance)
         parts.replicas.ensure(operation, instance)
-        return parts.databases.outcome(instance)
+        known = resource.credentials  # the replica's address comes and goes with the plan
+        return parts.databases.outcome(instance, known["username"], known["password"])
 
     def restore(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
         parts = self._parts()
@@ -91,9 +93,14 @@ class PostgresProvider(Provider[DatabaseConfig]):
     def rotate(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
         parts = self._parts()
         instance = parts.databases.find(resource)
-        username, password = parts.databases.rotate(instance, resource.credentials["username"])
-        parts.replicas.wait(instance)
-        parts.databases.try_login(instance, username, password)
+        known = resource.credentials["username"]
+        username, password = parts.databases.new_login(instance, known)
+        if parts.looks.follows(instance):
+            parts.replicas.wait(instance, operation)
+            parts.databases.try_login(instance, username, password)
+        else:  # it takes the new password over when it is back
+            parts.databases.try_login(replace(instance, replica_port=None), username, password)
+        parts.databases.expire(instance, known)
         return parts.databases.outcome(instance, username, password)
 
     def delete(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
@@ -205,9 +212,11 @@ class PostgresProvider(Provider[DatabaseConfig]):
         instance = parts.databases.find(resource)
         choose = partial(parts.backups.target, instance, backup=request.backup, time=request.time)
         if request.in_place:
-            parts.replicas.discard(instance)
             parts.recovery.in_place(operation, instance, choose, resource.credentials)
+            parts.replicas.discard(instance)
             parts.replicas.ensure(operation, instance)
+            # The way from older backups leads over two time lines now: a new one makes it short.
+            parts.backups.take(instance, partial(operation.progress, "backup"), full=True)
             return Recovered(id=resource.id, name=resource.name)
         body = {
             **resource.config.model_dump(by_alias=True, mode="json"),

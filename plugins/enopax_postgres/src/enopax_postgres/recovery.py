@@ -60,20 +60,26 @@ class Recovery:
         choose: Callable[[], Target],
         credentials: Mapping[str, str],
     ) -> None:
-        """Replace a database by an earlier state of itself. Its credentials stay; what it held goes at the end."""
-        before = instance.layout.home / f"before-{operation.id}"
+        """Replace a database by an earlier state of itself. Its credentials stay; what it held goes at the end.
+
+        What is left of it, an empty directory, says that this operation has been here: recovering again after a kill would
+        lose what was written since.
+        """
+        home = instance.layout.home
+        before = home / f"before-{operation.id}"
         target = choose()
         if not before.exists():
             if self._databases.answers(instance):
                 self._backups.flush(instance)
             operation.progress("configure", "Stopping the server")
             self._databases.stop(instance.id)
-            instance.layout.data.rename(before)
+            instance.layout.data.rename(before) if instance.layout.data.exists() else before.mkdir()
         self._replay(operation, instance, instance, target)
         self._finish(operation, instance, credentials["username"], credentials["password"])
-        shutil.rmtree(before)
-        # The way from older backups leads over two time lines now: a new one makes it short.
-        self._backups.take(instance, partial(operation.progress, "backup"), full=True)
+        for other in set(home.glob("before-*")) - {before}:  # of operations that have ended, well or not
+            shutil.rmtree(other)
+        for entry in before.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def is_due(self, id: str) -> bool:
         """Whether a database came from a backup of the installation and was not brought back yet."""

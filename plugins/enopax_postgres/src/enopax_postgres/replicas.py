@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import LiteralString
 
 from psycopg import Connection
 
-from enopax_core.provider import Condition, Metric, Operation, PermanentError, TemporaryError
+from enopax_core.provider import Operation, PermanentError, TemporaryError
 from enopax_postgres import cluster
+from enopax_postgres.backups import gap
 from enopax_postgres.databases import Databases
 from enopax_postgres.hba import REPLICA, REPLICATION
 from enopax_postgres.instance import Instance
 from enopax_postgres.machine import Machine
+from enopax_postgres.replication import drop_slot, ensure_slot
 from enopax_postgres.serverfiles import quoted, restore_command
 from enopax_postgres.services import OTHER, SERVER
 
-CATCH_UP_SECONDS = 30.0
-DRAINED: LiteralString = """
-SELECT pg_last_wal_replay_lsn() IS NOT DISTINCT FROM coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
-"""
+STALLED_SECONDS = 60.0
+"""A replica that replays nothing for so long, though there is something, does not catch up."""
+STANDBY = "standby.signal"
+"""File in a data directory that makes a server follow; PostgreSQL removes it when it is promoted."""
+REPLAYED: LiteralString = "SELECT pg_last_wal_replay_lsn()::text, pg_last_wal_replay_lsn() >= %s::pg_lsn"
 
 
 class Replicas:
@@ -40,7 +42,7 @@ class Replicas:
         """The server that is not the primary; None: the plan has no replica."""
         if instance.replica_port is None:
             return None
-        server = OTHER if self._databases.primary(instance.id) == SERVER else SERVER
+        server = self._other(instance)
         return replace(
             instance,
             service=instance.id + server,
@@ -50,9 +52,13 @@ class Replicas:
         )
 
     def ensure(self, operation: Operation, instance: Instance) -> None:
-        """Have the plan's replica run and follow; make it where there is none. Return once it has caught up."""
+        """Have the plan's replica run and follow; make it where there is none, remove it where the plan has none.
+
+        Returns once it has caught up. Raises TemporaryError.
+        """
         replica = self.of(instance)
         if replica is None:
+            self._withdraw(instance)
             return
         self._databases.prepare(replica)
         data = replica.layout.data
@@ -67,31 +73,36 @@ class Replicas:
             "restore_command": restore_command([replica.layout.archive / cluster.system_identifier(data)]),
             "unix_socket_directories": "''",
         }
-        self._slot(instance)
-        self._databases.start(operation, replica, follow)
+        with self._databases.administration(instance) as connection:
+            ensure_slot(connection)
+        try:
+            self._databases.start(operation, replica, follow)
+        except TemporaryError as error:
+            raise TemporaryError("The replica does not start: POST …/replica/rebuild makes it anew.") from error
         self._databases.reload(replica)
-        self.wait(instance)
-        self._databases.configure(instance)  # synchronous from here on, where that is asked for
-        self._databases.reload(instance)
+        self.wait(instance, operation)
 
     def discard(self, instance: Instance) -> None:
-        """Remove the replica's data: it does not belong to what the primary will be."""
+        """Remove the replica's data: it does not belong to what the primary is, or will be."""
         replica = self.of(instance)
         if replica is not None:
             self._machine.stop(replica.service)
             shutil.rmtree(replica.layout.data, ignore_errors=True)
 
-    def wait(self, instance: Instance) -> None:
-        """Return once the replica has replayed what is committed now. Raises TemporaryError where that takes too long."""
+    def wait(self, instance: Instance, operation: Operation) -> None:
+        """Return once the replica has replayed what is committed now. Raises TemporaryError where it stands still."""
         replica = self.of(instance)
         if replica is None:
             return
-        deadline = time.monotonic() + CATCH_UP_SECONDS
         with self._databases.administration(instance) as primary, self._databases.administration(replica) as follower:
             row = primary.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-            while follower.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", row).fetchone() != (True,):
-                if time.monotonic() > deadline:
-                    raise TemporaryError("The replica does not catch up.")
+            reached, since = None, time.monotonic()
+            while (found := follower.execute(REPLAYED, row).fetchone()) is not None and found[1] is not True:
+                if found[0] != reached:
+                    reached, since = found[0], time.monotonic()
+                if time.monotonic() - since > STALLED_SECONDS:
+                    raise TemporaryError("The replica does not catch up: POST …/replica/rebuild makes it anew.")
+                operation.progress("provision", "Waiting for the replica to catch up")
                 time.sleep(0.02)
 
     def check(self, instance: Instance) -> None:
@@ -102,45 +113,56 @@ class Replicas:
     def promote(self, operation: Operation, instance: Instance) -> None:
         """Make the replica the primary: stop the old one, so that nobody writes there any more, then change over.
 
-        A primary that can still be stopped in order sends everything that was committed first.
+        A primary that answers is stopped in order, which sends the replica everything first. Of one that does not, the
+        replica has what it has received.
 
-        Raises: PermanentError where the replica cannot.
+        Raises: PermanentError where the replica cannot take over, TemporaryError where it is too far behind.
         """
-        replica = self.of(instance)
-        pointer = instance.layout.pointer
-        if pointer.exists() and pointer.read_text("ascii").split()[1:] == [operation.id]:
-            self._take_over(operation, instance)  # an earlier attempt got so far: the primary is the new one already
+        replica, pointer = self.of(instance), instance.layout.pointer
+        begun = pointer.exists() and pointer.read_text("ascii").split()[1:] == [operation.id]
+        if begun or (instance.layout.data / STANDBY).exists():  # this failover, or one that was given up
+            self._take_over(operation, instance)
             return
         assert replica is not None  # noqa: S101  # checked before the operation was accepted
         if not self._databases.answers(replica):
-            raise PermanentError("The replica does not answer: it cannot take over.")
+            raise PermanentError("The replica does not answer: it cannot take over. POST …/recover brings back a backup.")
+        if self._databases.answers(instance):
+            self.wait(instance, operation)  # what would not be sent before the server is killed is sent now
         operation.progress("configure", "Stopping the old primary")
         self._machine.stop(instance.service)
-        self._drain(replica)
         self._machine.stop(replica.service)
+        gap.carry(instance.layout, replica.layout, self._machine)
         server = replica.service.removeprefix(instance.id)
         self._machine.write(pointer, f"{server} {operation.id}\n".encode())
+        cluster.sync(pointer.parent)  # from here on the old primary's data may go
         self._take_over(operation, replace(replica, port=instance.port, pooler_port=instance.pooler_port))
 
     def _take_over(self, operation: Operation, primary: Instance) -> None:
+        """Promote, on the primary's port. Everything received is replayed first: PostgreSQL sees to that."""
         self._databases.start(operation, primary)
         with self._databases.administration(primary) as connection:
-            if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-                connection.execute("SELECT pg_promote()")
-        self.discard(primary)
-        self.ensure(operation, primary)
+            if not _promoted(connection):
+                raise TemporaryError("The replica has not become the primary yet.")
         self._databases.pool(primary)
+        replica = self.of(primary)
+        if replica is not None and not (replica.layout.data / STANDBY).exists():
+            self.discard(primary)  # it was the primary, and may hold what nobody else has
+        self.ensure(operation, primary)
 
-    def _drain(self, replica: Instance) -> None:
-        """Return once the replica has replayed all that it has received."""
-        deadline = time.monotonic() + CATCH_UP_SECONDS
-        with self._databases.administration(replica) as connection:
-            while connection.execute(DRAINED).fetchone() != (True,) and time.monotonic() < deadline:
-                time.sleep(0.02)
+    def _withdraw(self, instance: Instance) -> None:
+        """Remove what a larger plan has left."""
+        service = instance.id + self._other(instance)
+        if not self._machine.exists(service):
+            return
+        self._machine.stop(service)
+        with self._databases.administration(instance) as connection:
+            drop_slot(connection)
+        self._machine.remove(service)
 
     def _copy(self, instance: Instance, replica: Instance, operation: Operation) -> None:
         self._databases.certify(replica)
-        self._slot(instance)
+        with self._databases.administration(instance) as connection:
+            ensure_slot(connection)
         data = replica.layout.data
         draft = data.with_name("data.draft")
         shutil.rmtree(draft, ignore_errors=True)
@@ -156,38 +178,15 @@ class Replicas:
             "--no-sync",
             beat=partial(operation.progress, "provision"),
         )
-        self._machine.write(draft / "standby.signal", b"")
+        self._machine.write(draft / STANDBY, b"")
         cluster.sync(draft)
         draft.rename(data)
 
-    def _slot(self, instance: Instance) -> None:
-        with self._databases.administration(instance) as connection:
-            if connection.execute("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (REPLICA,)).fetchone() is None:
-                connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (REPLICA,))
+    def _other(self, instance: Instance) -> str:
+        return OTHER if self._databases.primary(instance.id) == SERVER else SERVER
 
 
-def replicated(connection: Connection) -> Condition:
-    """Whether the replica follows, as the primary sees it."""
-    row = connection.execute(
-        "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint FROM pg_stat_replication"
-        " WHERE application_name = %s AND state = 'streaming'",
-        (REPLICA,),
-    ).fetchone()
-    if row is None:
-        return Condition(type="Replicated", status="False", reason="NotStreaming", message="The replica does not follow.")
-    return Condition(type="Replicated", status="True", reason="Streaming", message=f"The replica is {row[0]} bytes behind.")
-
-
-def lag(connection: Connection) -> Mapping[str, Metric]:
-    """How far the replica is behind, as the primary sees it; nothing while it does not follow."""
-    row = connection.execute(
-        "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint,"
-        " coalesce(extract(epoch FROM replay_lag), 0)::float8 FROM pg_stat_replication WHERE application_name = %s",
-        (REPLICA,),
-    ).fetchone()
-    if row is None:
-        return {}
-    return {
-        "pg_replication_lag_bytes": Metric(value=row[0], unit="bytes", help="Log that the replica has not replayed yet."),
-        "pg_replication_lag_seconds": Metric(value=row[1], unit="seconds", help="Time the replica takes to replay a commit."),
-    }
+def _promoted(connection: Connection) -> bool:
+    if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,):
+        return True
+    return connection.execute("SELECT pg_promote()").fetchone() == (True,)

@@ -50,6 +50,10 @@ class PostgresService:
                 self._parts = compose(self._host, self._settings, self.installations, self.plans)
             return self._parts
 
+    def used(self, id: str) -> int:
+        """Bytes that a database takes of its plan's disk."""
+        return self.parts().databases.used(id)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Bring back what was restored; watch the databases, from the first one on."""

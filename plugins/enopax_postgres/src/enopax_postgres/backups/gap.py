@@ -7,6 +7,7 @@ from pathlib import Path
 
 from enopax_postgres.backups.catalogue import Catalogue
 from enopax_postgres.layout import Layout
+from enopax_postgres.machine import Machine
 
 GAP = "archive-gap"
 """File in the home of an instance; the archive's script adds a line for each segment."""
@@ -30,6 +31,12 @@ def close(layout: Layout, catalogue: Catalogue, first_segment: str) -> None:
             catalogue.save(backup.model_copy(update={"until": began}))
     if first_segment[8:] > max(lost):
         file.unlink()
+
+
+def carry(old: Layout, new: Layout, machine: Machine) -> None:
+    """Another server takes over, whose archive has the same gap."""
+    if (file := old.home / GAP).exists():
+        machine.write(new.home / GAP, file.read_bytes())
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
