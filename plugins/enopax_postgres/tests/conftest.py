@@ -78,7 +78,7 @@ async def rows(database: dict[str, Any], *statements: LiteralString) -> list[Any
 async def opened(**postgres: Any) -> AsyncIterator[Site]:
     """A site with settings of the plugin; nobody else may enter its data directory, and all that it has made goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="enopax-pg-"))
-    settings = Settings(data_dir=folder / "data", sections={"postgres": {"rotation_grace": GRACE, **postgres}})
+    settings = Settings(data_dir=folder / "data", sections={"postgres": {"rotation_grace": GRACE, "spares": 0, **postgres}})
     async with Core(settings, plugins=[plugin]) as core:
         key = core.owner_key_file.read_text().strip()
         transport = httpx.ASGITransport(create_app(core))
@@ -90,7 +90,7 @@ async def opened(**postgres: Any) -> AsyncIterator[Site]:
             finally:
                 for service in await core.host.runtime.services():
                     await core.host.runtime.remove(service.id)
-    shutil.rmtree(folder)
+    await anyio.to_thread.run_sync(shutil.rmtree, folder)
 
 
 @pytest.fixture(scope="module")

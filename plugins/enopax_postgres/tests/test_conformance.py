@@ -26,7 +26,7 @@ async def clear(bench: Bench) -> None:
 class TestPostgres(ProviderConformance):
     config = DatabaseConfig(extensions=("pg_trgm",))
     changed = DatabaseConfig(extensions=("pg_trgm", "hstore"), allowed_networks=("127.0.0.0/8",), maintenance_window="Mon 01:00")
-    settings: ClassVar = {"postgres": {"rotation_grace": 0}}
+    settings: ClassVar = {"postgres": {"rotation_grace": 0, "spares": 0}}
 
     def plugin(self, data_dir: Path) -> object:
         return plugin
@@ -41,6 +41,7 @@ class TestPostgres(ProviderConformance):
 class TestPostgresHooks(PluginConformance):
     endpoint = "postgres"
     config = DatabaseConfig()
+    settings: ClassVar = {"postgres": {"spares": 0}}
 
     def plugin(self, data_dir: Path) -> object:
         return plugin

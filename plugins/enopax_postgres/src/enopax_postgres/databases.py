@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from enopax_core import ResourceRecord
-from enopax_core.provider import LogLine, Operation, Outcome, PermanentError, Plan, Resource, TemporaryError
+from enopax_core.provider import LogLine, Outcome, PermanentError, Plan, Resource, TemporaryError
 from enopax_postgres import pooler, quota, roles, services, sessions
 from enopax_postgres.addresses import Address
 from enopax_postgres.administration import Administrator
@@ -29,8 +29,10 @@ from enopax_postgres.installations import Installations
 from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.layout import Layout, primary
 from enopax_postgres.machine import Machine
+from enopax_postgres.names import is_spare
 from enopax_postgres.plans import size_of
 from enopax_postgres.pooler import PgBouncer
+from enopax_postgres.progress import Progress
 from enopax_postgres.services import OTHER, POOLER, SERVER
 from enopax_postgres.templates import Templates
 
@@ -94,7 +96,8 @@ class Databases:
 
     def layout_of(self, id: str, server: str) -> Layout:
         """Where one of its two servers lies."""
-        return Layout(home=self._machine.home(id + server), backups=self._backups / id)
+        home = self._machine.home(id + server)
+        return Layout(home=home, backups=home / "backups" if is_spare(id) else self._backups / id)
 
     def used(self, id: str) -> int:
         """Bytes that count against a database's disk."""
@@ -108,7 +111,20 @@ class Databases:
     def ids(self) -> Iterable[str]:
         """Ids of everything that takes disk space."""
         kept = [path.name for path in self._backups.iterdir()] if self._backups.is_dir() else []
-        return sorted({*kept, *self._machine.services(SERVER)})
+        return sorted({*kept, *(id for id in self._machine.services(SERVER) if not is_spare(id))})
+
+    def exists(self, id: str) -> bool:
+        """Whether there is anything of a database's server."""
+        return self._machine.exists(id + SERVER)
+
+    @property
+    def first_plan(self) -> Plan:
+        """The plan that applies when none is named."""
+        return next(iter(self._plans.values()))
+
+    def spare(self, name: str) -> Instance:
+        """A server that belongs to nobody yet. Raises PermanentError."""
+        return self._compose(name, self.layout(name), "default", self.first_plan, DatabaseConfig())
 
     def _instance(self, resource: Resource[DatabaseConfig], version: str) -> Instance:
         return self._compose(resource.id, self.layout(resource.id), version, resource.plan, resource.config)
@@ -117,6 +133,7 @@ class Databases:
         size = size_of(plan)
         return Instance(
             id=id,
+            name=self._machine.names.of(id),
             service=id + self.primary(id),
             layout=layout,
             installation=self._installations.get(version),
@@ -134,7 +151,7 @@ class Databases:
         known = resource.credentials
         return known.get("username") or roles.LOGINS[0], known.get("password") or roles.new_password()
 
-    def create(self, operation: Operation, instance: Instance, username: str, password: str) -> None:
+    def create(self, operation: Progress, instance: Instance, username: str, password: str) -> None:
         """Make a new database and let a login role in with a password."""
         operation.progress("configure", "Preparing the data directory")
         self.prepare(instance)
@@ -154,7 +171,7 @@ class Databases:
 
     def start(
         self,
-        operation: Operation,
+        operation: Progress,
         instance: Instance,
         more: Mapping[str, str] | None = None,
         seconds: float | None = START_SECONDS,
@@ -189,6 +206,7 @@ class Databases:
             roles.ensure_roles(connection, REPLICATION)
             roles.ensure_database(connection, instance.config.database)
             roles.set_password(connection, username, password)
+            connection.execute("SELECT pg_reload_conf()")  # a spare has run with other access rules
         self.extend(instance)
         self.pool(instance)
 

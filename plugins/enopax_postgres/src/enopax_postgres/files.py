@@ -36,7 +36,7 @@ class Files:
         conf, layout = instance.layout.conf, instance.layout
         values: dict[str, str] = {
             **parameters(instance.size, instance.installation.major),
-            **serverfiles.placement(conf, instance.port, self._address.listens, instance.id, instance.socket),
+            **serverfiles.placement(conf, instance.port, self._address.listens, instance.name, instance.socket),
             **(SYNCHRONOUS if instance.config.synchronous else {}),
             **(more or {}),
         }

@@ -9,6 +9,7 @@ from enopax_core.provider import Json
 from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.installations import Installation
 from enopax_postgres.layout import Layout
+from enopax_postgres.names import is_spare
 from enopax_postgres.plans import Size
 from enopax_postgres.sessions import Identity
 
@@ -18,6 +19,7 @@ class Instance:
     """Where a server lies, which programs run it, where it listens, how large it may be."""
 
     id: str
+    name: str  # under which it is kept: its id, or that of the spare it was
     service: str  # its id at the runtime
     layout: Layout
     installation: Installation
@@ -33,9 +35,14 @@ class Instance:
         return {"major": self.installation.major, "port": self.port}
 
     @property
+    def resource(self) -> str | None:
+        """Id of the resource that it belongs to; None: it is a spare."""
+        return None if is_spare(self.id) else self.id
+
+    @property
     def socket(self) -> str:
         """Unix socket for the pooler, in Linux's abstract namespace: the path of a file could be longer than a socket's may."""
-        return f"@enopax-{self.id}"
+        return f"@enopax-{self.name}"
 
     @property
     def replication(self) -> Identity:

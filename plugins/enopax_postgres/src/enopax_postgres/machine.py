@@ -6,6 +6,7 @@ import os
 import pwd
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from enopax_core import Host
 from enopax_core.errors import EnopaxError, TemporaryError
 from enopax_core.runtime import Completed, LogLine, Service, State
 from enopax_postgres.installations import Installation
+from enopax_postgres.names import Names, is_spare
 
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
 PROGRAMS = "postgres-programs"
@@ -30,6 +32,7 @@ class Machine:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.names = Names(host.data_dir / "postgres/spares")  # as the runtime and the ledger's ports know them
 
     @property
     def user(self) -> str:
@@ -83,58 +86,62 @@ class Machine:
 
     def ensure(self, service: Service) -> None:
         """Have a server run as described. Raises ServiceFailed."""
-        anyio.from_thread.run(self._host.runtime.ensure, service)
+        anyio.from_thread.run(self._host.runtime.ensure, replace(service, id=self.names.of_service(service.id)))
 
     def signal(self, service: str, signal: str) -> None:
         """Send a signal to a server's main process. Raises NotFound when it does not run."""
-        anyio.from_thread.run(self._host.runtime.signal, service, signal)
+        anyio.from_thread.run(self._host.runtime.signal, self.names.of_service(service), signal)
 
     def stop(self, service: str) -> None:
         """End a server and keep it ended; its files stay."""
-        anyio.from_thread.run(self._host.runtime.stop, service)
+        anyio.from_thread.run(self._host.runtime.stop, self.names.of_service(service))
 
     def remove(self, service: str) -> None:
         """Leave nothing of a server."""
-        anyio.from_thread.run(self._host.runtime.remove, service)
+        anyio.from_thread.run(self._host.runtime.remove, self.names.of_service(service))
 
     def runs(self, service: str) -> bool:
         """Whether a server runs, or is being started again."""
-        found = anyio.from_thread.run(self._host.runtime.status, service)
+        found = anyio.from_thread.run(self._host.runtime.status, self.names.of_service(service))
         return found.state in (State.RUNNING, State.STARTING)
 
     def logs(self, service: str, lines: int) -> Sequence[LogLine]:
         """The latest lines of a server, oldest first."""
-        return anyio.from_thread.run(self._host.runtime.logs, service, lines)
+        return anyio.from_thread.run(self._host.runtime.logs, self.names.of_service(service), lines)
 
     def exists(self, service: str) -> bool:
         """Whether there is anything of a server."""
         found = anyio.from_thread.run(self._host.runtime.services)
-        return any(known.id == service for known in found)
+        return any(known.id == self.names.of_service(service) for known in found)
 
     def services(self, suffix: str) -> list[str]:
-        """Ids of the resources that have anything of a service whose id ends so."""
+        """Ids of the resources, and names of the spares, that have anything of a service whose id ends so."""
         found = anyio.from_thread.run(self._host.runtime.services)
-        return [known.id.removesuffix(suffix) for known in found if known.id.endswith(suffix)]
+        owners, part = self.names.owners(), suffix.replace(".", "-")
+        spares = [name for known in found if is_spare(name := known.id.removesuffix(part))]
+        plain = [known.id.removesuffix(suffix) for known in found if known.id.endswith(suffix)]
+        return [*plain, *(owners.get(name, name) for name in spares)]
 
     def port(self, resource: str, name: str) -> int:
         """The port of a resource for a purpose; the same at every call."""
-        return anyio.from_thread.run(self._host.ports.allocate, resource, name)
+        return anyio.from_thread.run(self._host.ports.allocate, self.names.of(resource), name)
 
     def renew_ports(self, resource: str, addresses: Sequence[str]) -> None:
         """Keep the ports of a resource on which nothing listens at these addresses; give the others back."""
-        for name, port in anyio.from_thread.run(self._host.ports.of, resource).items():
+        for name, port in anyio.from_thread.run(self._host.ports.of, self.names.of(resource)).items():
             if not all(_is_free(address, port) for address in addresses):
-                anyio.from_thread.run(self._host.ports.release, resource, name)
+                anyio.from_thread.run(self._host.ports.release, self.names.of(resource), name)
 
     def release(self, resource: str) -> None:
-        """Give back the ports of a resource."""
-        anyio.from_thread.run(self._host.ports.release, resource)
+        """Give back the ports of a resource, and its name."""
+        anyio.from_thread.run(self._host.ports.release, self.names.of(resource))
+        self.names.forget(resource)
 
     # ── Files of servers ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def home(self, service: str) -> Path:
         """The directory of a server, made when it is missing."""
-        return anyio.from_thread.run(self._host.runtime.directory, service)
+        return anyio.from_thread.run(self._host.runtime.directory, self.names.of_service(service))
 
     def directory(self, folder: Path) -> Path:
         """Make a directory that servers' user alone may enter; its parents must exist."""

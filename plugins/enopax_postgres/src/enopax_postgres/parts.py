@@ -23,6 +23,7 @@ from enopax_postgres.pooler import find
 from enopax_postgres.recovery import Recovery
 from enopax_postgres.replicas import Replicas
 from enopax_postgres.settings import PostgresSettings
+from enopax_postgres.spares import Spares
 from enopax_postgres.templates import Templates
 
 
@@ -37,6 +38,7 @@ class Parts:
     replicas: Replicas
     looks: Looks
     dumps: Dumps
+    spares: Spares
 
 
 def compose(host: Host, settings: PostgresSettings, installations: Installations, plans: Sequence[Plan]) -> Parts:
@@ -71,4 +73,5 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         replicas=Replicas(databases, machine),
         looks=Looks(databases, backups),
         dumps=Dumps(host),
+        spares=Spares(databases, machine, settings.spares),
     )

@@ -57,6 +57,7 @@ class PostgresProvider(Provider[DatabaseConfig]):
         parts, origin = self._parts(), resource.config.recover_from
         operation.progress("allocate", "Choosing programs and a port")
         version = resource.config.version if origin is None else parts.recovery.version(origin)
+        parts.spares.take(resource)
         instance = parts.databases.allocate(resource, version)
         anyio.from_thread.run(operation.announce, parts.databases.outcome(instance))
         username, password = parts.databases.first_login(resource)

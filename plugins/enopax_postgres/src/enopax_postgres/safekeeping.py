@@ -19,7 +19,7 @@ from enopax_postgres.parts import Parts
 from enopax_postgres.services import SERVER
 
 log = logging.getLogger(__name__)
-AUTHORITY, DATABASES = "authority", "databases"
+AUTHORITY, DATABASES, SPARES = "authority", "databases", "spares"
 
 
 class Safekeeping:
@@ -42,6 +42,9 @@ class Safekeeping:
         (folder / AUTHORITY).mkdir(mode=0o700)
         for key in self._authority.glob("*.pem"):
             shutil.copy2(key, folder / AUTHORITY)
+        names = self._machine.names.folder
+        if names.is_dir():
+            shutil.copytree(names, folder / SPARES)  # ports go by them
         for id in self._ids():
             layout = self._layout(id)
             catalogue = Catalogue(layout, self._machine)
@@ -54,6 +57,8 @@ class Safekeeping:
         """Put a copy in its place, on an installation that is not open. Blocks. Raises BackupRefused."""
         self._authority.parent.mkdir(mode=0o711)
         shutil.move(folder / AUTHORITY, self._authority)
+        if (folder / SPARES).is_dir():
+            shutil.move(folder / SPARES, self._machine.names.folder)
         if (folder / DATABASES).is_dir():
             self._backups.mkdir(parents=True, exist_ok=True)
             installation.restore(folder / DATABASES, self._backups)
@@ -90,11 +95,13 @@ class Safekeeping:
 
     def _layout(self, id: str) -> Layout:
         backups = self._backups / id
-        return Layout(home=self._services / (id + (primary(backups) or SERVER)), backups=backups)
+        service = self._machine.names.of_service(id + (primary(backups) or SERVER))
+        return Layout(home=self._services / service, backups=backups)
 
     def _ids(self) -> Iterable[str]:
         kept = {path.name for path in self._backups.iterdir()} if self._backups.is_dir() else set()
-        return sorted(kept | {path.name.removesuffix(SERVER) for path in self._services.glob(f"*{SERVER}")})
+        plain = {path.name.removesuffix(SERVER) for path in self._services.glob(f"*{SERVER}")}
+        return sorted(kept | plain | set(self._machine.names.owners().values()))
 
 
 def _on() -> None:

@@ -90,6 +90,9 @@ class PostgresService:
         exposition = Exposition()
         self._host.registry.register(exposition)
         try:
-            await Watch(self._host, await anyio.to_thread.run_sync(self.parts), exposition).run()
+            parts = await anyio.to_thread.run_sync(self.parts)
+            async with anyio.create_task_group() as group:
+                group.start_soon(parts.spares.run)
+                group.start_soon(Watch(self._host, parts, exposition).run)
         finally:  # a core may be opened again
             self._host.registry.unregister(exposition)

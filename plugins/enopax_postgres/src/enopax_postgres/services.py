@@ -20,7 +20,7 @@ def server(instance: Instance, address: Address) -> Service:
     layout = instance.layout
     return Service(
         id=instance.service,
-        resource=instance.id,
+        resource=instance.resource,
         command=[
             instance.installation.program("postgres"),
             "-D",
@@ -40,7 +40,7 @@ def pooler(instance: Instance, address: Address, found: PgBouncer, port: int) ->
     """PgBouncer in front of it."""
     return Service(
         id=instance.id + POOLER,
-        resource=instance.id,
+        resource=instance.resource,
         command=[str(found.program), str(instance.layout.conf / "pgbouncer.ini")],
         environment=ENVIRONMENT,
         ports={"pooler": Port(number=port, host=address.probed)},

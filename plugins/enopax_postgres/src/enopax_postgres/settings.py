@@ -18,6 +18,12 @@ class PostgresSettings(BaseModel):
     backup_dir: Path | None = Field(default=None, description="Where backups lie; by default in the data directory.")
     small_disk_bytes: int = Field(default=10 << 30, ge=64 << 20, description="Disk of the plan postgres-small, in bytes.")
     medium_disk_bytes: int = Field(default=50 << 30, ge=64 << 20, description="Disk of the plan postgres-medium, in bytes.")
+    spares: int = Field(
+        default=1,
+        ge=0,
+        le=10,
+        description="Servers kept ready for the next databases of the first plan; none while less than 1 GB of memory is free.",
+    )
     rotation_grace: int = Field(
         default=300, ge=0, le=86400, description="Seconds for which the old password still opens connections after a rotation."
     )

@@ -1,0 +1,12 @@
+"""To whom it is told how far something is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """An operation, or whoever else makes a server."""
+
+    def progress(self, stage: str, message: str = "") -> None:
+        """Report a stage. Raises Cancelled when it shall end."""
