@@ -28,7 +28,7 @@ AHEAD = 1_000_000
 @pytest.fixture
 def house(data_dir: Path) -> Iterator[House]:
     """A server, and what is found of its services from outside; nothing of either is left afterwards."""
-    house = House(Server(data_dir))
+    house = House(Server(data_dir, ENOPAX_POSTGRES_SPARES="0"))
     try:
         house.server.start()
         yield house

@@ -50,7 +50,7 @@ def active(server: Server, id: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def installation(data_dir: Path) -> Iterator[Server]:
     """A server; at the end nothing runs that it has started."""
-    server = Server(data_dir)
+    server = Server(data_dir, ENOPAX_POSTGRES_SPARES="0")
     try:
         yield server.start()
     finally:
