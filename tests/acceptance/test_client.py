@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.acceptance.serverkit import Server
+from tests.acceptance.serverkit import PATIENCE, Server
 
 from enopax_core.client import AsyncClient, Client, Patience, keys, operations, providers, resources
 from enopax_core.errors import Invalid, NameTaken, NotFound, Unauthenticated, Unreachable
@@ -51,6 +52,53 @@ def test_errors_are_those_that_the_server_raised(server: Server) -> None:
             client.send(resources.show("example", "nothing"))
     with Client(server.url, "enx_key_wrong") as stranger, pytest.raises(Unauthenticated):
         stranger.send(keys.page())
+
+
+class Interrupted:
+    """A way to a server that is cut behind the opening of the first answer; `away` is done before it can be used again."""
+
+    def __init__(self, server: Server, away: Callable[[], object]) -> None:
+        self._target, self._away = ("127.0.0.1", int(server.url.rpartition(":")[2])), away
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(PATIENCE)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests = list[bytes]()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Interrupted:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        self._pass_until(b"id: ")
+        self._away()
+        self._pass_until(b"data: ")
+
+    def _pass_until(self, word: bytes) -> None:
+        """One connection, to the end of the piece that holds a word."""
+        with self._listener.accept()[0] as client, socket.create_connection(self._target, PATIENCE) as server:
+            self.requests.append(client.recv(65536))
+            server.sendall(self.requests[-1])
+            passed = b""
+            while word not in passed or not passed.endswith(b"\n\n\r\n"):  # of a block, and of a chunk
+                passed += (piece := server.recv(65536))
+                assert piece, passed
+                client.sendall(piece)
+
+
+def test_a_client_that_is_cut_off_before_the_first_event_misses_nothing(server: Server) -> None:
+    def away() -> None:
+        server.api.post("/v1/example", json={"name": "missed", **PLACE}).raise_for_status()
+
+    server.api.post("/v1/example", json={"name": "before", **PLACE}).raise_for_status()
+    with Interrupted(server, away) as way, Client(way.url, str(server.api.headers["x-api-key"])) as client:
+        first = next(client.events("/v1/events", params={"org": "Acme", "project": "Web"}))
+    assert (first.operation.state, first.sequence, "missed" in str(first.subject)) == ("queued", 1, True)
+    assert [b"last-event-id" in request.lower() for request in way.requests] == [False, True]
 
 
 @pytest.mark.parametrize("end", [Server.kill, Server.stop], ids=["killed", "stopped"])

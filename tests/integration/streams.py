@@ -33,7 +33,7 @@ class Stream:
         while True:
             text = await self.line()
             fields = dict(part.split(": ", 1) for part in text.strip().split("\n") if part[0] != ":")
-            if fields:
+            if "data" in fields:
                 return {**json.loads(fields["data"]), "position": int(fields["id"])}
 
     async def rest(self) -> list[dict[str, Any]]:

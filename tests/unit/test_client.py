@@ -106,6 +106,14 @@ async def test_a_stream_goes_on_behind_the_last_event_until_the_operation_has_en
     assert app.headers("last-event-id") == [None, None, "2", "2"]
 
 
+async def test_a_stream_that_broke_before_its_first_event_goes_on_where_it_began() -> None:
+    cut = Response(": connected\nid: 41\n\nid: 42\nda", media_type="text/event-stream")
+    app = Scripted(cut, stream("queued", "succeeded", first=42))
+    async with AsyncClient(URL, app=app) as asking:
+        seen = [event.position async for event in asking.follow("op")]
+    assert (seen, app.headers("last-event-id")) == ([42, 43], [None, "41"])
+
+
 async def test_a_failure_that_was_retried_does_not_end_a_stream() -> None:
     app = Scripted(stream("failed", "queued", "succeeded"))
     async with AsyncClient(URL, app=app) as asking:

@@ -12,8 +12,7 @@ from enopax_core.api import views
 from enopax_core.api.call import Call
 from enopax_core.api.wire import dumps
 from enopax_core.core.core import Core
-from enopax_core.records.event import Event
-from enopax_core.records.place import Place
+from enopax_core.core.streams import Followed
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -28,19 +27,15 @@ class EventHandlers:
     async def of_operation(self, call: Call) -> Response:
         """GET /v1/operations/{id}/events"""
         followed = await call.core.streams.of_operation(call.principal, call.id, call.last_event() or 0)
-        if followed is None:
-            return Response(status_code=204)
-        place, events = followed
-        return self._stream(call, place, events)
+        return Response(status_code=204) if followed is None else self._stream(call, followed)
 
     async def of_project(self, call: Call) -> Response:
         """GET /v1/events"""
         organisation, project = call.required("org", "project")
-        place, events = await call.core.streams.of_project(call.principal, organisation, project, call.last_event())
-        return self._stream(call, place, events)
+        return self._stream(call, await call.core.streams.of_project(call.principal, organisation, project, call.last_event()))
 
-    def _stream(self, call: Call, place: Place | None, events: AsyncIterator[Event | None]) -> Response:
-        return StreamingResponse(self._guarded(call, _lines(place, events)), media_type="text/event-stream", headers=HEADERS)
+    def _stream(self, call: Call, followed: Followed) -> Response:
+        return StreamingResponse(self._guarded(call, _lines(followed)), media_type="text/event-stream", headers=HEADERS)
 
     async def _guarded(self, call: Call, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The lines, until the credential is revoked or expires."""
@@ -77,11 +72,13 @@ class EventHandlers:
             stream.set()
 
 
-async def _lines(place: Place | None, events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
-    yield b": connected\n\n"
-    async for event in events:
+async def _lines(followed: Followed) -> AsyncIterator[bytes]:
+    # Whoever is cut off before the first event knows from this where to go on: an id without data is no event, but is
+    # kept (HTML standard, 9.2.6).
+    yield b": connected\nid: %d\n\n" % followed.after
+    async for event in followed.events:
         if event is None:
             yield b": alive\n\n"
         else:
-            data = dumps(views.cloud_event(event, place))
+            data = dumps(views.cloud_event(event, followed.place))
             yield b"id: %d\ndata: %s\n\n" % (event.position, data)

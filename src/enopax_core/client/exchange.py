@@ -122,8 +122,9 @@ class Following:
         """A line came; the event that it completes."""
         self._tried = 0
         event = self._lines.feed(line)
+        if self._lines.position is not None:
+            self._after = self._lines.position
         if event is not None:
-            self._after = event.position
             self._has_ended = self._is_of_operation and event.operation.ended
         return event
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from enopax_core.core.operations import Operations
@@ -20,6 +21,16 @@ Page = Callable[[int], Awaitable[list[Event]]]
 """Gives the events behind a position."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A stream that is about to be read."""
+
+    place: Place | None
+    after: int  # the position behind which it begins
+    events: AsyncIterator[Event | None]
+    """None comes when nothing else did for 15 s."""
+
+
 class Streams:
     """Follows the log. A stream ends when the server stops, or with `ended` set by whoever reads it."""
 
@@ -27,13 +38,8 @@ class Streams:
         self._ledger, self._feed = ledger, feed
         self._operations, self._places = operations, places
 
-    async def of_operation(
-        self, principal: Principal, id: str, after: int
-    ) -> tuple[Place | None, AsyncIterator[Event | None]] | None:
-        """An operation's events behind a position, to its terminal one; None: the terminal one was seen already.
-
-        The iterator gives None when nothing came for 15 s. Raises NotFound.
-        """
+    async def of_operation(self, principal: Principal, id: str, after: int) -> Followed | None:
+        """An operation's events behind a position, to its terminal one; None: that was seen already. Raises NotFound."""
         seen = await self._operations.find(principal, id)
         if seen.record.state.ended:
             rest = await self._ledger.read(partial(events.of_operation, operation=id, after=after, size=1))
@@ -43,11 +49,9 @@ class Streams:
         async def page(position: int) -> list[Event]:
             return await self._ledger.read(partial(events.of_operation, operation=id, after=position, size=PAGE))
 
-        return seen.place, self._follow(page, after, until_end=True)
+        return Followed(place=seen.place, after=after, events=self._follow(page, after, until_end=True))
 
-    async def of_project(
-        self, principal: Principal, organisation: str, project: str, after: int | None
-    ) -> tuple[Place, AsyncIterator[Event | None]]:
+    async def of_project(self, principal: Principal, organisation: str, project: str, after: int | None) -> Followed:
         """A project's events behind a position; None: from now on. One that is not there yet is waited for. Raises Forbidden."""
         place = await self._places.allowed(principal, organisation, project, Permission.READ)
         if after is None:
@@ -61,7 +65,7 @@ class Streams:
                 return []
             return await self._ledger.read(partial(events.of_project, project=place.project_id, after=position, size=PAGE))
 
-        return place, self._follow(page, after, until_end=False)
+        return Followed(place=place, after=after, events=self._follow(page, after, until_end=False))
 
     async def _follow(self, page: Page, after: int, *, until_end: bool) -> AsyncIterator[Event | None]:
         with self._feed.bell() as bell:
