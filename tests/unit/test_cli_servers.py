@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ import pytest
 
 from enopax_core.cli.change import address
 from enopax_core.cli.clients import Program, program_for
-from enopax_core.cli.look import lines_behind
 from enopax_core.cli.profiles import Profile, file_of, load, save
 from enopax_core.cli.servers import find
-from enopax_core.client import LogLine, Resource
+from enopax_core.client import Resource
 from enopax_core.errors import Malformed, NotReady, SettingsError, Unauthenticated, Unreachable
 
 
@@ -197,19 +195,3 @@ def test_an_address_holds_the_secret_as_clients_read_it(
 def test_an_address_that_can_hold_no_secret_is_refused() -> None:
     with pytest.raises(NotReady, match="--format env"):
         address({}, "git@host:x.git", {"token": "hush"})
-
-
-# ── Lines of a log ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def line(second: int, message: str = "m") -> LogLine:
-    """A line of a log."""
-    return LogLine(time=datetime(2030, 1, 1, 0, 0, second, tzinfo=UTC), level="info", message=message)
-
-
-def test_following_a_log_shows_each_line_once() -> None:
-    first = [line(1), line(2, "x"), line(2, "y")]
-    assert lines_behind(None, first) == first
-    assert lines_behind(line(2, "x"), first) == [line(2, "y")]
-    assert lines_behind(line(2, "y"), first) == []
-    assert lines_behind(line(2, "gone"), [line(2, "x"), line(3)]) == [line(3)]

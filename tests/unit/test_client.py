@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from enopax_core import client, errors
-from enopax_core.api.problems import problem
+from enopax_core.api.problems import problem as problem_of
 from enopax_core.client import AsyncClient, Called, Client, Key, Patience, Resource, operations, providers, resources
 from enopax_core.client.failure import failure, retry_after
-from enopax_core.errors import EnopaxError, Fault, Malformed, Refused, TooManyRequests, Unavailable
+from enopax_core.errors import EnopaxError, Fault, Malformed, NotReady, Refused, TooManyRequests, Unavailable
 
 URL = "http://enopax.test"
 pytestmark = pytest.mark.anyio
@@ -120,6 +120,33 @@ async def test_a_failure_that_was_retried_does_not_end_a_stream() -> None:
         assert [event.operation.state async for event in asking.follow("op")][-1] == "succeeded"
 
 
+def log(*lines: str, first: int = 1, problem: EnopaxError | None = None) -> Response:
+    """Lines of a log, and why it ends."""
+    shown = [{"time": f"2030-01-01T00:00:0{first + n}Z", "level": "info", "message": text} for n, text in enumerate(lines)]
+    events = [f"id: line-{first + n}\ndata: {json.dumps(line)}\n\n" for n, line in enumerate(shown)]
+    if problem is not None:
+        events.append(f"event: problem\ndata: {bytes(problem_of(problem).body).decode()}\n\n")
+    return Response(": connected\n\n: alive\n\n" + "".join(events), media_type="text/event-stream")
+
+
+async def test_a_log_is_followed_behind_the_last_line_until_nothing_more_will_come() -> None:
+    app = Scripted(log("one", "two\u2028and a half"), busy(), log(), log("three", first=3), Response(status_code=204))
+    async with AsyncClient(URL, app=app) as asking:
+        assert [line.message async for line in asking.logs("box", "../box")] == ["one", "two\u2028and a half", "three"]
+    assert app.headers("last-event-id") == [None, "line-2", "line-2", "line-2", "line-3"]
+    assert set(app.headers("accept")) == {"text/event-stream"}
+    assert {request.scope["raw_path"] for request in app.asked} == {b"/v1/box/..%2Fbox/logs"}
+
+
+async def test_what_ends_a_log_is_raised() -> None:
+    app = Scripted(log("one", problem=NotReady("Not now.")))
+    async with AsyncClient(URL, app=app) as asking:
+        lines = asking.logs("box", "box")
+        assert (await anext(lines)).message == "one"
+        with pytest.raises(NotReady, match="Not now"):
+            await anext(lines)
+
+
 async def test_nothing_follows_behind_the_end() -> None:
     app = Scripted(Response(status_code=204))
     async with AsyncClient(URL, app=app) as asking:
@@ -175,20 +202,20 @@ def concrete() -> list[type[EnopaxError]]:
 @pytest.mark.parametrize("kind", concrete())
 def test_an_error_arrives_as_the_class_that_was_raised(kind: type[EnopaxError]) -> None:
     raised = kind("Why.")
-    answer = problem(raised)
+    answer = problem_of(raised)
     arrived = failure(answer.status_code, json.loads(bytes(answer.body)), answer.headers)
     assert type(arrived) is kind
     assert arrived.message == "Why." or answer.status_code == 500
 
 
 def test_faults_arrive_with_their_pointers() -> None:
-    answer = problem(errors.Invalid(faults=[Fault("/size", "Too large.")]))
+    answer = problem_of(errors.Invalid(faults=[Fault("/size", "Too large.")]))
     assert failure(422, json.loads(bytes(answer.body)), {}).faults == (Fault("/size", "Too large."),)
 
 
 @pytest.mark.parametrize("type_", [None, "https://shop.example/out-of-stock"])
 def test_a_refusal_of_a_plugin_arrives_with_its_status_and_type(type_: str | None) -> None:
-    answer = problem(Refused("Sold out.", status=418, type=type_))
+    answer = problem_of(Refused("Sold out.", status=418, type=type_))
     arrived = failure(answer.status_code, json.loads(bytes(answer.body)), {})
     assert isinstance(arrived, Refused)
     assert (arrived.message, arrived.status, arrived.type) == ("Sold out.", 418, type_ or "urn:enopax:problem:refused")

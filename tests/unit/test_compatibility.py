@@ -25,7 +25,7 @@ PROVIDER_METHODS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("provision", "update", "delete", "restore", "purge", "rotate", "suspend", "resume"), ("operation", "resource")
     ),
-    **dict.fromkeys(("status", "preview", "metrics", "logs"), ("resource",)),
+    **dict.fromkeys(("status", "preview", "metrics", "logs", "follow"), ("resource",)),
     **dict.fromkeys(("inventory", "endpoints", "schedules"), ()),
 }
 GOVERNING_ARGUMENTS: Mapping[str, frozenset[str]] = {

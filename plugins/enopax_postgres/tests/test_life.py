@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import psycopg
 import pytest
 from plugins.enopax_postgres.tests.conftest import GRACE, Site, connect, rows
 from psycopg.conninfo import conninfo_to_dict
+
+from enopax_core import INSTALLATION
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +173,24 @@ async def test_no_statement_reaches_the_log(site: Site, database: dict[str, Any]
         await rows(database, "CREATE ROLE another PASSWORD 'open sesame'")
     lines = (await site.call("GET", f"/{database['id']}/logs"))["lines"]
     said = "\n".join(line["message"] for line in lines)
+    assert "permission denied to create role" in said
+    assert "sesame" not in said
+
+
+async def test_the_log_is_followed_and_holds_no_statement(site: Site, database: dict[str, Any]) -> None:
+    lines = await site.core.logs.follow(INSTALLATION, "postgres", database["id"])
+    assert lines is not None
+    said = ""
+    async with contextlib.aclosing(lines):
+        await anext(lines)
+        with pytest.raises(psycopg.Error):
+            await rows(database, "CREATE ROLE followed PASSWORD 'open sesame'", "SELECT 1")
+        with pytest.raises(psycopg.Error):
+            await rows(database, "SELECT missing_column")
+        with anyio.fail_after(60):
+            while "missing_column" not in said:
+                line = await anext(lines)
+                said += "" if line is None else f"{line.message}\n"
     assert "permission denied to create role" in said
     assert "sesame" not in said
 

@@ -99,12 +99,16 @@ class Call:
 
     def last_event(self) -> int | None:
         """Where a stream begins again. Raises Malformed."""
-        value = self.request.headers.get("last-event-id") or self.request.query_params.get("last_event_id")
-        if value is None or value == "":
+        value = self.last_event_id()
+        if value is None:
             return None
         if not re.fullmatch(r"[0-9]{1,18}", value):
             raise Malformed("Last-Event-ID must be a number.", faults=[Fault("last_event_id", "This must be a number.")])
         return int(value)
+
+    def last_event_id(self) -> str | None:
+        """What a stream gave as the id of the last event that its reader has seen."""
+        return self.request.headers.get("last-event-id") or self.request.query_params.get("last_event_id") or None
 
     # ── Headers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

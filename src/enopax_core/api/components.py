@@ -247,6 +247,7 @@ PARAMETERS: Json = {
     "IfMatch": _header("If-Match", TEXT, "ETags of which one must fit, or `*`."),
     "IfNoneMatch": _header("If-None-Match", TEXT, "ETags; an unchanged resource answers 304."),
     "LastEventId": _header("Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "Go on behind this event."),
+    "LastLine": _header("Last-Event-ID", TEXT, "Of a stream: go on behind this line."),
 }
 HEADERS: Json = {
     "Location": {"schema": TEXT, "description": "Of the resource when it is ready, of the operation until then."},

@@ -159,6 +159,11 @@ def _operation(route: ApiRoute, below: str, tag: str) -> Json:
         responses["200"] = {"description": "The stream.", "content": {"text/event-stream": {"schema": schema}}}
         if "{id}" in below:
             responses["204"] = {"description": "The terminal event was seen already."}
+    if below == "/{id}/logs":
+        parameters.append(_parameter("LastLine"))
+        schema = {"type": "string", "description": "Server-Sent Events; each `data` is a line as a JSON object."}
+        responses["200"]["content"]["text/event-stream"] = {"schema": schema}
+        responses["204"] = {"description": "It is deleted: nothing more will come."}
     words = re.findall(r"[a-zA-Z]+", f"{route.method.lower()} {tag} {below.removeprefix('/v1')}")
     return {
         "operationId": "_".join(words),

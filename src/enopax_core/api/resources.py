@@ -107,12 +107,6 @@ class ResourceHandlers:
         shown = {name: metric.model_dump() for name, metric in found.items()}
         return answer({"id": call.id, "metrics": shown, "collectedAt": rfc3339(call.core.clock())})
 
-    async def logs(self, call: Call) -> Response:
-        """GET /v1/{endpoint}/{id}/logs"""
-        lines = await call.core.resources.logs(call.principal, call.endpoint, call.id)
-        shown = [{"time": rfc3339(line.time), "level": line.level, "message": line.message} for line in lines]
-        return answer({"lines": shown})
-
     async def operations(self, call: Call) -> Response:
         """GET /v1/{endpoint}/{id}/operations"""
         after, size = call.paging()

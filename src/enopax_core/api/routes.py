@@ -13,8 +13,10 @@ from enopax_core.api.call import Call
 from enopax_core.api.events import EventHandlers
 from enopax_core.api.idempotency import Once
 from enopax_core.api.keys import KeyHandlers
+from enopax_core.api.logs import LogHandlers
 from enopax_core.api.operations import OperationHandlers
 from enopax_core.api.resources import ResourceHandlers
+from enopax_core.api.streaming import OpenStreams
 from enopax_core.core.core import Core
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -35,9 +37,9 @@ class ApiRoute:
 
 def api_routes(core: Core) -> Sequence[ApiRoute]:
     """All routes below `/v1`, the more specific ones first."""
-    once = Once(core)
-    operations, keys, events = OperationHandlers(once), KeyHandlers(once), EventHandlers(core)
-    resources = ResourceHandlers(once)
+    once, streams = Once(core), OpenStreams(core)
+    operations, keys, events = OperationHandlers(once), KeyHandlers(once), EventHandlers(streams)
+    resources, logs = ResourceHandlers(once), LogHandlers(streams)
 
     def route(method: str, path: str, handler: Handler, permission: str, summary: str, *, tokens: bool = False) -> ApiRoute:
         return ApiRoute(method=method, path=path, handler=handler, permission=permission, summary=summary, tokens=tokens)
@@ -71,7 +73,7 @@ def api_routes(core: Core) -> Sequence[ApiRoute]:
         route("PATCH", one, resources.update, "update", "Change a resource"),
         route("DELETE", one, resources.delete, "delete", "Delete a resource"),
         route("GET", one + "/metrics", resources.metrics, "read", "Measure a resource"),
-        route("GET", one + "/logs", resources.logs, "logs", "Read a resource's log"),
+        route("GET", one + "/logs", logs.get, "logs", "Read or follow a resource's log", tokens=True),
         route("GET", one + "/operations", resources.operations, "read", "List a resource's operations"),
         route("POST", one + "/restore", resources.restore, "restore", "Restore a deleted resource"),
         route("GET", one + "/credentials", resources.credentials, "credentials", "Read a resource's credentials"),

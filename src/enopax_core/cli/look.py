@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -11,10 +9,8 @@ import click
 from enopax_core.cli.complete import ENDPOINT, RESOURCE, endpoints
 from enopax_core.cli.output import plain
 from enopax_core.cli.session import Session, connected
-from enopax_core.client import LogLine, Resource, resources
+from enopax_core.client import Resource, resources
 from enopax_core.client import providers as discovery
-
-FOLLOW_SECONDS = 2.0  # between two looks at a log: the API has no stream of lines
 
 
 @click.command()
@@ -77,25 +73,12 @@ def metrics(session: Session, endpoint: str, resource: str) -> None:
 def logs(session: Session, endpoint: str, resource: str, follow: bool) -> None:
     """Show the latest lines of a resource's log."""
     id = session.resource(endpoint, resource).id
-    lines = session.client.send(resources.logs(endpoint, id))
     if not follow:
+        lines = session.client.send(resources.logs(endpoint, id))
         session.output.rows(lines, ("time", "level", "message"))
         return
-    last: LogLine | None = None
-    while True:
-        for line in lines_behind(last, lines):
-            session.output.line(line, f"{line.time:%Y-%m-%d %H:%M:%S} {line.level} {line.message}")
-            last = line
-        time.sleep(FOLLOW_SECONDS)
-        lines = session.client.send(resources.logs(endpoint, id))
-
-
-def lines_behind(last: LogLine | None, lines: Sequence[LogLine]) -> Sequence[LogLine]:
-    """What is new: everything behind the last line that was shown, or all that is later where that one is gone."""
-    if last is None:
-        return lines
-    at = next((number for number in range(len(lines) - 1, -1, -1) if lines[number] == last), None)
-    return [line for line in lines if line.time > last.time] if at is None else lines[at + 1 :]
+    for line in session.client.logs(endpoint, id):
+        session.output.line(line, f"{line.time:%Y-%m-%d %H:%M:%S} {line.level} {line.message}")
 
 
 def summary(resource: Resource) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 import anyio
 import httpx2
 
+from enopax_core.client import stream
 from enopax_core.client.ask import Ask
 from enopax_core.client.exchange import Answer, Following, Patience, address, exchange, is_loopback, refusal, unreachable
 from enopax_core.client.operations import show
-from enopax_core.client.values import Event, Operation
+from enopax_core.client.stream import Source
+from enopax_core.client.values import Event, LogLine, Operation
 from enopax_core.errors import Malformed
 
 T = TypeVar("T")
@@ -60,14 +62,23 @@ class Client:
 
     def events(self, path: str, *, params: Mapping[str, str] | None = None, after: int | None = None) -> Iterator[Event]:
         """Follow a stream of events behind a position; it goes on by itself where the connection breaks."""
-        following = Following(path, params, after, self._patience)
+        return self._follow(stream.events(path, params), None if after is None else str(after))
+
+    def logs(self, endpoint: str, id: str) -> Iterator[LogLine]:
+        """A resource's log: its latest lines, then each as it is written, until the resource is deleted; goes on by itself too.
+
+        After the connection broke, a line may come again.
+        """
+        return self._follow(stream.log(endpoint, id))
+
+    def _follow(self, source: Source[T], after: str | None = None) -> Iterator[T]:
+        following = Following(source, after, self._patience)
         while following.goes_on:
             try:
-                with self._http.stream("GET", path, params=following.params, headers=following.headers) as response:
+                with self._http.stream("GET", source.path, params=source.params, headers=following.headers) as response:
                     if following.opened(response):
                         for line in response.iter_lines():
-                            if (event := following.line(line)) is not None:
-                                yield event
+                            yield from following.line(line)
                     else:
                         response.read()
                 following.closed(response)
@@ -139,18 +150,23 @@ class AsyncClient:
             except httpx2.TransportError as error:
                 answer = error
 
-    async def events(
-        self, path: str, *, params: Mapping[str, str] | None = None, after: int | None = None
-    ) -> AsyncIterator[Event]:
+    def events(self, path: str, *, params: Mapping[str, str] | None = None, after: int | None = None) -> AsyncIterator[Event]:
         """See Client."""
-        following = Following(path, params, after, self._patience)
+        return self._follow(stream.events(path, params), None if after is None else str(after))
+
+    def logs(self, endpoint: str, id: str) -> AsyncIterator[LogLine]:
+        """See Client."""
+        return self._follow(stream.log(endpoint, id))
+
+    async def _follow(self, source: Source[T], after: str | None = None) -> AsyncIterator[T]:
+        following = Following(source, after, self._patience)
         while following.goes_on:
             try:
-                async with self._http.stream("GET", path, params=following.params, headers=following.headers) as response:
+                async with self._http.stream("GET", source.path, params=source.params, headers=following.headers) as response:
                     if following.opened(response):
                         async for line in response.aiter_lines():
-                            if (event := following.line(line)) is not None:
-                                yield event
+                            for value in following.line(line):
+                                yield value
                     else:
                         await response.aread()
                 following.closed(response)

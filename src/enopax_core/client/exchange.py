@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx2
 
 from enopax_core.client.ask import Ask, Reply
 from enopax_core.client.failure import failure, retry_after
-from enopax_core.client.stream import Lines
-from enopax_core.client.values import Event
+from enopax_core.client.stream import PROBLEM, Lines, Source
 from enopax_core.errors import EnopaxError, Malformed, Unreachable
 
 T = TypeVar("T")
@@ -94,39 +94,41 @@ def is_loopback(url: httpx2.URL) -> bool:
     return url.host in ("localhost", "::1") or url.host.startswith("127.")
 
 
-class Following:
+class Following(Generic[T]):
     """A stream that goes on where it broke off, until its end.
 
-    Open it with `params` and `headers`; tell of the answer, of each line, and of how the connection ended;
-    sleep for `pause` seconds and open it again while `goes_on`.
+    Open `source` with `headers`; tell of the answer, of each line, and of how the connection ended; sleep for `pause`
+    seconds and open it again while `goes_on`.
     """
 
-    def __init__(self, path: str, params: Mapping[str, str] | None, after: int | None, patience: Patience) -> None:
-        self.path, self.params = path, dict(params or {})
-        self.goes_on, self.pause = True, 0.0
+    def __init__(self, source: Source[T], after: str | None, patience: Patience) -> None:
+        self.source, self.goes_on, self.pause = source, True, 0.0
         self._after, self._patience, self._tried = after, patience, 0
-        self._is_of_operation = path.startswith("/v1/operations/")
         self._lines, self._has_ended = Lines(), False
 
     @property
     def headers(self) -> dict[str, str]:
         """For the next connection."""
-        return {} if self._after is None else {"Last-Event-ID": str(self._after)}
+        return {"Accept": "text/event-stream", **({} if self._after is None else {"Last-Event-ID": self._after})}
 
     def opened(self, response: httpx2.Response) -> bool:
         """The server has answered; whether lines follow."""
         self._lines = Lines()
         return response.is_success and response.status_code != NOTHING_MORE
 
-    def line(self, line: str) -> Event | None:
-        """A line came; the event that it completes."""
+    def line(self, line: str) -> Iterator[T]:
+        """A line came; the value that it completes, if it does. Raises what the server ended the stream with."""
         self._tried = 0
-        event = self._lines.feed(line)
-        if self._lines.position is not None:
-            self._after = self._lines.position
-        if event is not None:
-            self._has_ended = self._is_of_operation and event.operation.ended
-        return event
+        message = self._lines.feed(line)
+        self._after = self._lines.last or self._after
+        if message is None:
+            return
+        if message.type == PROBLEM:
+            problem = json.loads(message.data)
+            raise failure(problem["status"], problem, {})
+        value = self.source.read(message)
+        self._has_ended = self.source.is_last(value)
+        yield value
 
     def closed(self, response: httpx2.Response) -> None:
         """The answer has been read to its end. Raises what the server raised."""

@@ -14,6 +14,7 @@ from enopax_core.core.doctor.installation import Installation
 from enopax_core.core.endpoints import Endpoints
 from enopax_core.core.examining import Examination
 from enopax_core.core.keys import Keys
+from enopax_core.core.logs import Logs
 from enopax_core.core.operations import Operations
 from enopax_core.core.owner_key import OwnerKeyFile
 from enopax_core.core.places import Places
@@ -46,6 +47,7 @@ class UseCases:
     streams: Streams
     audit: Audit
     backups: Backups
+    logs: Logs
     examination: Examination
 
 
@@ -122,6 +124,7 @@ def compose(
         ),
         keys=Keys(host=host, ledger=ledger, governors=governors, places=places, owner_key_file=owner_key_file, clock=clock),
         streams=Streams(ledger=ledger, feed=feed, operations=operations, places=places),
+        logs=Logs(looks=resources, engine=engine, presenter=presenter, feed=feed),
         audit=Audit(ledger=ledger, governors=governors, places=places),
         examination=Examination(installation),
         backups=Backups(

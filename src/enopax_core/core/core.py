@@ -27,6 +27,7 @@ from enopax_core.core.host import CoreHost
 from enopax_core.core.keys import Keys
 from enopax_core.core.lent import LentResources
 from enopax_core.core.lock import DirectoryLock
+from enopax_core.core.logs import Logs
 from enopax_core.core.operations import Operations
 from enopax_core.core.owner_key import OwnerKeyFile
 from enopax_core.core.places import Places
@@ -246,6 +247,11 @@ class Core:
     def streams(self) -> Streams:
         """The log of events. Raises NotOpen."""
         return self._opened().streams
+
+    @property
+    def logs(self) -> Logs:
+        """The logs of backends, to be followed. Raises NotOpen."""
+        return self._opened().logs
 
     @property
     def audit(self) -> Audit:

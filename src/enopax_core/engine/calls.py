@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -61,9 +62,16 @@ class Calls:
         function = cast("pluggy.HookCaller", hook).get_hookimpls()[0].function
         return await self.run(function.__name__, function, partial(hook, *args, **kwargs))
 
+    async def stream(self, hook: Callable[..., AsyncGenerator[T, None]], **arguments: object) -> AsyncGenerator[T, None]:
+        """What a hook gives one by one, until closed. Raises EnopaxError alone."""
+        with self._edge(cast("pluggy.HookCaller", hook).name):
+            async with contextlib.aclosing(hook(**arguments)) as items:
+                async for item in items:
+                    yield item
+
     async def run(self, name: str, function: Callable[..., object], call: Callable[[], T | Awaitable[T]]) -> T:
         """Run a bound call; `function` tells whether it must go to a thread. Raises EnopaxError alone."""
-        try:
+        with self._edge(name):
             if inspect.iscoroutinefunction(inspect.unwrap(function)):
                 return await cast("Awaitable[T]", call())
             # A plain function cannot be interrupted. Shielded, because what it asks of the loop by `anyio.from_thread.run` would
@@ -71,6 +79,11 @@ class Calls:
             with anyio.CancelScope(shield=True):
                 found = cast("T", await anyio.to_thread.run_sync(call, limiter=self._limiter))
             return found
+
+    @contextlib.contextmanager
+    def _edge(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except EnopaxError:
             self._metrics.provider_error(self._endpoint, name)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import pluggy
@@ -87,6 +87,15 @@ class ProviderSpec(ABC, Generic[ConfigT]):
     @hookspec(firstresult=True)
     def logs(self, resource: Resource[ConfigT]) -> Sequence[LogLine] | Awaitable[Sequence[LogLine]]:
         """The latest lines of the backend's log, oldest first. Called for `GET …/logs`."""
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def follow(self, resource: Resource[ConfigT]) -> AsyncGenerator[LogLine, None]:
+        """The latest lines, then each as it is written, until closed: an asynchronous generator, beside `logs`.
+
+        Called for `GET …/logs` as a stream. Without it the core asks `logs` again and again, and what is written between
+        two looks beyond what that shows is lost.
+        """
         raise NotImplementedError
 
     @hookspec(firstresult=True)

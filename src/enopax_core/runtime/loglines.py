@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import anyio
 
@@ -62,22 +62,121 @@ def rotated(path: Path) -> list[Path]:
 
 def tail(path: Path, lines: int) -> list[LogLine]:
     """The latest lines of a log and its older parts."""
-    found: list[bytes] = []
-    written_at: datetime | None = None
-    for name in (path, *rotated(path)):
+    file = _newest(path)
+    if file is None:
+        return []
+    with file:
+        return _latest(path, file, os.fstat(file.fileno()).st_size, lines)
+
+
+async def follow(path: Path, lines: int, clock: Clock) -> AsyncGenerator[LogLine, None]:
+    """The latest lines, then each as it is written, through rotations, until the log is gone.
+
+    Nothing is read before it is asked for, so whoever is slow costs one block and one open file. Lines are lost to those
+    alone who are so slow that a part is removed before they come to it.
+    """
+    file = _newest(path)
+    if file is None:
+        return
+    try:
+        position, rest, moment = _whole(file.fileno()), b"", None
+        for line in _latest(path, file, position, lines):
+            yield line
+        while True:
+            new = os.pread(file.fileno(), BLOCK, position)
+            position += len(new)
+            *whole, rest = (rest + new).split(b"\n")
+            if len(rest) > BLOCK:  # a line without an end is cut
+                whole, rest = [*whole, rest], b""
+            for raw in whole:
+                shown, level, text = parse_line(raw)
+                moment = shown or moment
+                yield LogLine(time=moment or clock(), level=level, message=text)
+            if new:
+                continue
+            status = os.fstat(file.fileno())
+            if status.st_size < position:  # truncated in place
+                position, rest = 0, b""
+            elif status.st_size > position:  # written while it was looked at
+                continue
+            elif (following := _following(path, file)) is not None:
+                # What it was given since the last look is read first: nobody writes to it any more.
+                if os.fstat(file.fileno()).st_size == position:
+                    file.close()
+                    file, position = following, 0
+                else:
+                    following.close()
+            elif status.st_nlink == 0 and not _parts(path):
+                return
+            else:
+                await anyio.sleep(LOOK_SECONDS)
+    finally:
+        file.close()
+
+
+# ── The parts of a log ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _parts(path: Path) -> list[Path]:
+    """All of them, the newest first."""
+    return [*([path] if path.exists() else []), *rotated(path)]
+
+
+def _newest(path: Path) -> BinaryIO | None:
+    """The part that is written; None where there is no log."""
+    for part in (path, *rotated(path)):  # between two parts the first has no file
+        with contextlib.suppress(FileNotFoundError):
+            return part.open("rb", buffering=0)
+    return None
+
+
+def _following(path: Path, file: BinaryIO) -> BinaryIO | None:
+    """The part that was begun when this one was full; None while this is the newest.
+
+    Of one that was removed already it is the oldest there is.
+    """
+    parts = _parts(path)
+    at = next((number for number, part in enumerate(parts) if _is(part, file)), len(parts))
+    if at == 0:
+        return None
+    with contextlib.suppress(FileNotFoundError):  # renamed meanwhile: the next look finds it
+        following = parts[at - 1].open("rb", buffering=0)
+        behind = _older(path, following)
+        if at == len(parts) or (behind and _is(behind[0], file)):
+            return following
+        following.close()  # renamed meanwhile: one lies between
+    return None
+
+
+def _older(path: Path, file: BinaryIO) -> list[Path]:
+    """The parts before this one, the newest first."""
+    parts = _parts(path)
+    return next((parts[number + 1 :] for number, part in enumerate(parts) if _is(part, file)), [])
+
+
+def _is(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _latest(path: Path, file: BinaryIO, end: int, lines: int) -> list[LogLine]:
+    """The lines before a position of a part, and of those before it."""
+    written_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+    found = _last_lines(file.fileno(), end, lines)
+    for part in _older(path, file):
         if len(found) >= lines:
             break
-        with contextlib.suppress(FileNotFoundError), name.open("rb") as file:
-            written_at = written_at or datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-            found = [*_last_lines(file.fileno(), lines - len(found)), *found]
-    return list(as_lines(found, written_at or datetime.now(UTC)))
+        with contextlib.suppress(FileNotFoundError), part.open("rb") as other:
+            found = [*_last_lines(other.fileno(), os.fstat(other.fileno()).st_size, lines - len(found)), *found]
+    return list(as_lines(found, written_at))
 
 
-def _last_lines(descriptor: int, wanted: int) -> list[bytes]:
+def _last_lines(descriptor: int, end: int, wanted: int) -> list[bytes]:
     if wanted <= 0:
         return []
-    position = os.fstat(descriptor).st_size
-    kept = b""
+    position, kept = end, b""
     while position > 0 and kept.count(b"\n") <= wanted:
         begin = max(0, position - BLOCK)
         kept = os.pread(descriptor, position - begin, begin) + kept
@@ -85,42 +184,13 @@ def _last_lines(descriptor: int, wanted: int) -> list[bytes]:
     return kept.splitlines(keepends=True)[-wanted:]
 
 
-async def follow(path: Path, lines: int, clock: Clock) -> AsyncGenerator[LogLine, None]:
-    """The latest lines, then each as it is written, through rotations, until the log is gone."""
-    descriptor, rest = _open(path), b""
-    if descriptor is None:
-        return
-    try:
-        position = os.fstat(descriptor).st_size
-        for line in tail(path, lines):
-            yield line
-        while True:
-            new = os.pread(descriptor, BLOCK, position)
-            position += len(new)
-            *whole, rest = (rest + new).split(b"\n")
-            for line in as_lines(whole, clock()):
-                yield line
-            if new:
-                continue
-            if os.fstat(descriptor).st_size < position:  # truncated in place
-                position, rest = 0, b""
-                continue
-            following = _open(path)
-            if following is None and os.fstat(descriptor).st_nlink == 0:
-                return
-            if following is not None and os.fstat(following).st_ino != os.fstat(descriptor).st_ino:
-                os.close(descriptor)
-                descriptor, position = following, 0
-                continue
-            if following is not None:
-                os.close(following)
-            await anyio.sleep(LOOK_SECONDS)
-    finally:
-        os.close(descriptor)
-
-
-def _open(path: Path) -> int | None:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+def _whole(descriptor: int) -> int:
+    """Where the last line ends that is written to its end."""
+    position = os.fstat(descriptor).st_size
+    while position > 0:
+        begin = max(0, position - BLOCK)
+        at = os.pread(descriptor, position - begin, begin).rfind(b"\n")
+        if at >= 0:
+            return begin + at + 1
+        position = begin
+    return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
 import anyio
@@ -80,6 +80,10 @@ class Lamps(Provider[LampConfig]):
     async def logs(self, resource: Resource[LampConfig]) -> Sequence[LogLine]:
         """What it said."""
         return await self.host.runtime.logs(f"{resource.id}.lamp")
+
+    def follow(self, resource: Resource[LampConfig]) -> AsyncGenerator[LogLine, None]:
+        """What it says."""
+        return self.host.runtime.follow(f"{resource.id}.lamp", 200)
 
     async def inventory(self) -> Sequence[str]:
         """All lamps."""

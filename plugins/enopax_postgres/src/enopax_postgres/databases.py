@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
@@ -303,6 +303,10 @@ class Databases:
     def logs(self, id: str, lines: int) -> Sequence[LogLine]:
         """The latest lines of the server, oldest first. They hold no statement."""
         return self._machine.logs(id + self.primary(id), lines)
+
+    def follow(self, id: str, lines: int) -> AsyncGenerator[LogLine, None]:
+        """The same, then each line as it is written by the server that is the primary now."""
+        return self._machine.follow(id + self.primary(id), lines)
 
     # ── Ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

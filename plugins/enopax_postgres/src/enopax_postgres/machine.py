@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -108,6 +108,10 @@ class Machine:
     def logs(self, service: str, lines: int) -> Sequence[LogLine]:
         """The latest lines of a server, oldest first."""
         return anyio.from_thread.run(self._host.runtime.logs, self.names.of_service(service), lines)
+
+    def follow(self, service: str, lines: int) -> AsyncGenerator[LogLine, None]:
+        """Its latest lines, then each as it is written. Unlike everything else here, in the event loop."""
+        return self._host.runtime.follow(self.names.of_service(service), lines)
 
     def exists(self, service: str) -> bool:
         """Whether there is anything of a server."""

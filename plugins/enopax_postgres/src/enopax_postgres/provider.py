@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -164,6 +164,9 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     def logs(self, resource: Resource[DatabaseConfig]) -> Sequence[LogLine]:
         return self._parts().databases.logs(resource.id, LOG_LINES)
+
+    def follow(self, resource: Resource[DatabaseConfig]) -> AsyncGenerator[LogLine, None]:
+        return self._parts().databases.follow(resource.id, LOG_LINES)
 
     def inventory(self) -> Iterable[str]:
         return self._parts().databases.ids()
