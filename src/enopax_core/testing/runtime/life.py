@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from enopax_core.errors import ServiceFailed
-from enopax_core.runtime import Runtime, State, Stop
+from enopax_core.runtime import Probe, Runtime, State, Stop
 from enopax_core.testing.runtime.base import ID, IDLE, PATIENCE, RuntimeKit, clear, content, eventually, written
 
 COUNTED = f"echo started >> count; {IDLE}"
@@ -124,8 +124,9 @@ class Life(RuntimeKit):
         assert (await runtime.directory(ID) / "count").read_text() == "started\n"
 
     async def test_one_that_ends_at_once_again_and_again_has_failed(self, runtime: Runtime) -> None:
+        never = Probe(path="never", timeout=2 * PATIENCE)  # a machine under load lets it live for as long as it likes
         with anyio.fail_after(PATIENCE), pytest.raises(ServiceFailed):
-            await runtime.ensure(self.service("exit 7"))
+            await runtime.ensure(self.service("exit 7", readiness=never))
 
     async def test_services_do_not_disturb_each_other(self, runtime: Runtime) -> None:
         first = await runtime.ensure(self.service())
