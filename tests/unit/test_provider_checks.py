@@ -22,6 +22,7 @@ from enopax_core.provider import (
     Plan,
     Provider,
     Resource,
+    Upload,
     custom_endpoint,
     scheduled,
 )
@@ -134,6 +135,21 @@ def test_a_download_that_is_no_plain_get_is_refused(tmp_path: Path) -> None:
 
     said = refused(film, tmp_path)
     assert "Only a GET that is no operation" in said
+    assert re.search(HERE, said)
+
+
+def _with_operation(self: Any, operation: Operation, resource: Resource[Config], upload: Upload) -> None: ...
+def _with_request(self: Any, resource: Resource[Config], request: Wish, upload: Upload) -> None: ...
+def _upload_alone(self: Any, resource: Resource[Config], upload: Upload) -> None: ...
+
+
+@pytest.mark.parametrize(("function", "method"), [(_with_operation, "POST"), (_with_request, "POST"), (_upload_alone, "GET")])
+def test_an_upload_that_could_not_be_sent_is_refused(function: Callable[..., Any], method: Any, tmp_path: Path) -> None:
+    def film(*_: Any) -> None: ...
+
+    film.__code__, film.__annotations__ = function.__code__, function.__annotations__
+    said = refused(custom_endpoint(method, "/film", permission="operate")(film), tmp_path)
+    assert "Only a POST or PUT" in said
     assert re.search(HERE, said)
 
 

@@ -33,6 +33,10 @@ class Site:
         """The answer to a request; operations are waited for."""
         return await self._client.request(method, f"/v1/postgres{path}", json=body, headers={"Prefer": "wait=60"})
 
+    async def send(self, path: str, content: bytes | AsyncIterator[bytes]) -> httpx.Response:
+        """The answer to a file."""
+        return await self._client.post(f"/v1/postgres{path}", content=content)
+
     async def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """The body of a successful answer."""
         answer = await self.ask(method, path, body)

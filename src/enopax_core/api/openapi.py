@@ -237,6 +237,8 @@ def _custom(known: Registered, custom: CustomEndpoint, path: str) -> Json:
     }
     if schema is not None:
         described["requestBody"] = _json_body(schema)
+    if custom.uploads:
+        described["requestBody"] = {"required": True, "content": {FILE: {"schema": BINARY}}}
     return described
 
 

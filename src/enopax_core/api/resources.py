@@ -12,12 +12,13 @@ from enopax_core.api.answers import answer_to, deleted_message
 from enopax_core.api.call import Call, page_token
 from enopax_core.api.downloads import DownloadResponse
 from enopax_core.api.idempotency import Once
+from enopax_core.api.uploads import pieces
 from enopax_core.api.wire import answer, present
 from enopax_core.clock import rfc3339
 from enopax_core.core.acceptance import Accepted, Conditions, etag
 from enopax_core.errors import Fault, Invalid
 from enopax_core.ledger.idempotency import BoundRequest
-from enopax_core.provider.transfers import Download
+from enopax_core.provider.transfers import Download, Upload
 
 
 class ResourceHandlers:
@@ -147,15 +148,19 @@ class ResourceHandlers:
         endpoints = call.core.endpoints
         match = endpoints.match(call.endpoint, call.method, str(call.request.path_params["custom"]))
         seen = await endpoints.find(call.principal, match, call.id)
-        body = await call.json(match.endpoint.body_limit)
-        endpoints.check(match, body)
+        limit, body, upload = match.endpoint.body_limit, None, None
+        if match.endpoint.uploads:
+            upload = Upload(pieces=pieces(call.request, limit))
+        else:
+            body = await call.json(limit)
+            endpoints.check(match, body)
         if call.method == "GET":
             return _plain(await endpoints.call(match, seen, body))
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound, etags=call.etags())
             if not match.endpoint.durable:
-                return _plain(await endpoints.call(match, seen, body, conditions))
+                return _plain(await endpoints.call(match, seen, body, conditions, upload))
             return await _answered(call, await endpoints.accept(call.principal, match, seen, body, conditions))
 
         return await self._once(call, body, make)

@@ -151,6 +151,7 @@ def provider(core: Core, known: Registered) -> dict[str, Any]:
                 "method": custom.method,
                 "permission": custom.permission,
                 "schema": body_schema(custom) or {},
+                **({"upload": True} if custom.uploads else {}),
                 **({"download": True} if custom.downloads else {}),
             }
             for custom in known.endpoints

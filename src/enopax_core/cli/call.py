@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from enopax_core.cli.source import SOURCE, read
 from enopax_core.client import CustomEndpoint, Provider, resources
 
 WAIT_SECONDS = 60  # the longest that the API allows; its answer alone holds the result
+PIECE = 1 << 16  # bytes
 TARGET = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 PLACEHOLDER = re.compile(r"\{(\w+)[^}]*\}")
 
@@ -33,7 +35,9 @@ def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
     placeholders = PLACEHOLDER.findall(custom.path)
 
     @connected
-    def run(session: Session, *, resource: str, source: Any = None, to: Path | None = None, **given: Any) -> None:
+    def run(
+        session: Session, *, resource: str, source: Any = None, to: Path | None = None, file: Any = None, **given: Any
+    ) -> None:
         found = session.resource(endpoint, resource)
         # each value fills one segment: a slash in it is part of the value
         segments = [PLACEHOLDER.sub(lambda at: given[f"path_{at[1]}"], one) for one in custom.path.strip("/").split("/")]
@@ -41,6 +45,10 @@ def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
         ask = resources.custom(endpoint, found.id, custom.method, segments, body if custom.body else None, wait=WAIT_SECONDS)
         if to is not None:
             _download(session, session.client.download(ask.method, ask.path), to)
+            return
+        if file is not None:
+            answer = session.client.upload(ask.method, ask.path, iter(partial(file.read, PIECE), b""))
+            session.output.fields({name: value for name, value in answer.items() if name != "success"})
             return
         called = session.client.send(ask)
         if called.operation is None:
@@ -55,6 +63,8 @@ def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
         parameters += [
             click.Option(["--from", "source"], type=SOURCE, help="A YAML or JSON file with fields; - is standard input.")
         ]
+    if custom.upload:
+        parameters.append(click.Argument(["file"], type=click.File("rb")))
     if custom.download:
         parameters.append(
             click.Option(["--to"], type=TARGET, required=True, help="Where to: a new file; - is standard output.", metavar="FILE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -12,7 +12,17 @@ import httpx2
 
 from enopax_core.client import stream
 from enopax_core.client.ask import Ask
-from enopax_core.client.exchange import Answer, Following, Patience, address, exchange, is_loopback, refusal, unreachable
+from enopax_core.client.exchange import (
+    Answer,
+    Following,
+    Patience,
+    address,
+    answered,
+    exchange,
+    is_loopback,
+    refusal,
+    unreachable,
+)
 from enopax_core.client.operations import show
 from enopax_core.client.stream import Source
 from enopax_core.client.values import Event, LogLine, Operation
@@ -20,6 +30,7 @@ from enopax_core.errors import Malformed
 
 T = TypeVar("T")
 TIMEOUT = httpx2.Timeout(75.0, connect=10.0)  # seconds; a request may wait 60 s, a stream shows every 15 s that it lives
+FILE = {"Content-Type": "application/octet-stream"}
 PATIENT = httpx2.Timeout(None, connect=10.0)  # a backup may take minutes until it begins
 
 
@@ -100,6 +111,17 @@ class Client:
                 yield from response.iter_bytes()
         except httpx2.TransportError as error:
             raise unreachable(error) from error
+
+    def upload(self, method: str, path: str, pieces: Iterable[bytes]) -> Any:
+        """Send a long body piece by piece; the answer, however long it takes. Never sent twice.
+
+        Raises what the server raised, or Unreachable: whether it has done it is not known then.
+        """
+        try:
+            response = self._http.request(method, path, content=pieces, headers=FILE, timeout=PATIENT)
+        except httpx2.TransportError as error:
+            raise unreachable(error) from error
+        return answered(response)
 
     def follow(self, operation: str) -> Iterator[Event]:
         """An operation's events, from its first to its last."""
@@ -186,6 +208,14 @@ class AsyncClient:
                     yield piece
         except httpx2.TransportError as error:
             raise unreachable(error) from error
+
+    async def upload(self, method: str, path: str, pieces: AsyncIterable[bytes]) -> Any:
+        """See Client."""
+        try:
+            response = await self._http.request(method, path, content=pieces, headers=FILE, timeout=PATIENT)
+        except httpx2.TransportError as error:
+            raise unreachable(error) from error
+        return answered(response)
 
     def follow(self, operation: str) -> AsyncIterator[Event]:
         """See Client."""

@@ -78,6 +78,13 @@ def refusal(response: httpx2.Response) -> EnopaxError:
     return failure(response.status_code, body, response.headers)
 
 
+def answered(response: httpx2.Response) -> Any:
+    """What a server answered to something that is asked once. Raises what the server raised."""
+    if not response.is_success:
+        raise refusal(response)
+    return _read(Ask(method="", path="", read=lambda reply: reply.body), response)
+
+
 def address(url: str) -> httpx2.URL:
     """A server's address. Raises Malformed for what is none."""
     try:

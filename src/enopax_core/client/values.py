@@ -49,6 +49,8 @@ class CustomEndpoint(Value):
     permission: str = ""
     body: Mapping[str, Any] = Field(default={}, alias="schema")
     """JSON Schema of its request."""
+    upload: bool = False
+    """Whether its request is a file."""
     download: bool = False
     """Whether it answers with a file."""
 

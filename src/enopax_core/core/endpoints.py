@@ -21,7 +21,7 @@ from enopax_core.governors import Governors
 from enopax_core.hooks import Change
 from enopax_core.provider.config import Checker, model_faults
 from enopax_core.provider.endpoints import CustomEndpoint
-from enopax_core.provider.transfers import Download
+from enopax_core.provider.transfers import Download, Upload
 from enopax_core.records.principal import Principal
 from enopax_core.registry import Registered, Registry
 from enopax_core.vault import Vault
@@ -97,12 +97,14 @@ class Endpoints:
         except ValidationError as error:
             raise Invalid(faults=model_faults(error)) from error
 
-    async def call(self, match: Match, seen: Seen, body: Any, conditions: Conditions = NO_CONDITIONS) -> Any:
+    async def call(
+        self, match: Match, seen: Seen, body: Any, conditions: Conditions = NO_CONDITIONS, upload: Upload | None = None
+    ) -> Any:
         """Call directly; what it returns, as JSON, or a Download. Raises PreconditionFailed, or what the provider raises."""
         require_match(seen.record, conditions)
         resource = await self._presenter.resource(seen.record, match.registered)
         result = await self._engine.executor.call_endpoint(
-            match.registered, match.endpoint, resource, {"path": match.path, "request": body}
+            match.registered, match.endpoint, resource, {"path": match.path, "request": body, "upload": upload}
         )
         return result if isinstance(result, Download) else ANY.dump_python(result, mode="json", by_alias=True)
 

@@ -144,7 +144,7 @@ class Executor:
         *,
         operation: Operation | None = None,
     ) -> Any:
-        """Call a custom endpoint. `arguments` holds `path` (strings by name) and `request` (JSON), as far as it takes them."""
+        """Call a custom endpoint. `arguments`: `path` (strings by name), `request` (JSON), `upload`, as far as it takes them."""
         given = _given(endpoint.call, resource, arguments)
         if operation is not None:
             given["operation"] = operation
@@ -168,4 +168,6 @@ def _given(function: Callable[..., object], resource: Resource[Any], arguments: 
         body = arguments.get("request")
         is_model = isinstance(model, type) and issubclass(model, BaseModel)
         given["request"] = model.model_validate(body or {}) if is_model else body
+    if "upload" in parameters:
+        given["upload"] = arguments.get("upload")
     return given

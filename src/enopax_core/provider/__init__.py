@@ -5,7 +5,7 @@ from enopax_core.provider.base import Provider
 from enopax_core.provider.config import Config
 from enopax_core.provider.endpoints import CustomEndpoint, Schedule, custom_endpoint, scheduled
 from enopax_core.provider.spec import HOOKS, ProviderSpec, hookimpl
-from enopax_core.provider.transfers import Download, Sink
+from enopax_core.provider.transfers import Download, Sink, Upload
 from enopax_core.provider.values import (
     Action,
     Json,
@@ -43,6 +43,7 @@ __all__ = [
     "Schedule",
     "Sink",
     "TemporaryError",
+    "Upload",
     "custom_endpoint",
     "hookimpl",
     "scheduled",

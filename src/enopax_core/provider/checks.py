@@ -33,11 +33,18 @@ def check_endpoints(endpoints: Sequence[CustomEndpoint]) -> None:
         paths.add(path)
         _check_name(endpoint.name, at)
         _check_permission(endpoint.permission, at)
-        _check_arguments(endpoint, endpoint.call, {"resource", "request", "operation"})
+        _check_arguments(endpoint, endpoint.call, {"resource", "request", "operation", "upload"})
         if endpoint.check is not None:
             _check_arguments(endpoint, endpoint.check, {"resource", "request"})
+        if endpoint.uploads and (endpoint.method not in ("POST", "PUT") or endpoint.durable or body_taken(endpoint)):
+            raise PluginRefused(f"Only a POST or PUT that is no operation and takes no request may take an upload. ({at})")
         if endpoint.downloads and (endpoint.method != "GET" or endpoint.durable):
             raise PluginRefused(f"Only a GET that is no operation may answer with a Download. ({at})")
+
+
+def body_taken(endpoint: CustomEndpoint) -> bool:
+    """Whether an endpoint takes a body of JSON."""
+    return endpoint.schema is not None or "request" in inspect.signature(endpoint.call).parameters
 
 
 def check_schedules(schedules: Sequence[Schedule]) -> None:

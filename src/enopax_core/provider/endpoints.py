@@ -36,6 +36,11 @@ class CustomEndpoint:
         return "operation" in inspect.signature(self.call).parameters
 
     @property
+    def uploads(self) -> bool:
+        """Whether its body is a file (it has a parameter `upload`)."""
+        return "upload" in inspect.signature(self.call).parameters
+
+    @property
     def downloads(self) -> bool:
         """Whether it answers with a file (its annotation says `-> Download`)."""
         return inspect.signature(self.call, eval_str=True).return_annotation is Download

@@ -1,8 +1,8 @@
-"""What a custom endpoint gives that is too long, or too strange, to be JSON."""
+"""What a custom endpoint takes and gives that is too long, or too strange, to be JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 Sink = Callable[[bytes], Awaitable[None]]
@@ -20,3 +20,12 @@ class Download:
     write: Callable[[Sink], Awaitable[None]] = field(repr=False)
     """Gives every piece to the sink. Cancelled when the client goes away or takes nothing more. What it raises before the
     first piece is the answer; later it breaks the connection off, so that nobody takes the file for whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """The body of a request that is a file, given to a method's parameter `upload` while it still comes in."""
+
+    pieces: AsyncIterator[bytes] = field(repr=False)
+    """To be taken once, to the end or to wherever the method knows enough. Raises what the caller shall hear when the client goes
+    away, falls silent for a minute, or sends more than the endpoint's `body_limit`: the file is not whole then."""

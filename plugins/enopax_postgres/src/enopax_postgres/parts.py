@@ -14,8 +14,10 @@ from enopax_postgres.administration import Administrator
 from enopax_postgres.authority import Authority
 from enopax_postgres.backups.keeping import BackupKeeping
 from enopax_postgres.changes import Changes
+from enopax_postgres.clients import Clients
 from enopax_postgres.databases import Databases
 from enopax_postgres.dumps import Dumps
+from enopax_postgres.imports import Imports
 from enopax_postgres.installations import Installations
 from enopax_postgres.looks import Looks
 from enopax_postgres.machine import Machine
@@ -39,6 +41,7 @@ class Parts:
     looks: Looks
     dumps: Dumps
     spares: Spares
+    imports: Imports
 
 
 def compose(host: Host, settings: PostgresSettings, installations: Installations, plans: Sequence[Plan]) -> Parts:
@@ -64,6 +67,7 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         pgbouncer=find(os.environ.get("PATH", "")),
         rotation_grace=timedelta(seconds=settings.rotation_grace),
     )
+    clients = Clients(host)
     backups = BackupKeeping(machine, administrator)
     return Parts(
         databases=databases,
@@ -72,6 +76,7 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         changes=Changes(databases),
         replicas=Replicas(databases, machine),
         looks=Looks(databases, backups),
-        dumps=Dumps(host),
         spares=Spares(databases, machine, settings.spares),
+        dumps=Dumps(clients),
+        imports=Imports(clients, databases, machine, home / "imports"),
     )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.from_thread
+import anyio.to_thread
 
 from enopax_core import Host
 from enopax_core.provider import (
@@ -23,6 +24,7 @@ from enopax_core.provider import (
     Plan,
     Provider,
     Resource,
+    Upload,
     custom_endpoint,
     scheduled,
 )
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 ENDPOINT = "postgres"
 LOG_LINES = 200
+LARGEST_UPLOAD = 1 << 50  # bytes; the bound is the plan's disk
 
 
 class PostgresProvider(Provider[DatabaseConfig]):
@@ -241,6 +244,14 @@ class PostgresProvider(Provider[DatabaseConfig]):
         parts, suffix = self._parts(), dump_suffix(format)
         write = partial(parts.dumps.write, parts.databases.find(resource), resource.credentials, format)
         return Download(filename=f"{resource.name}.{suffix}", write=write)
+
+    @custom_endpoint("POST", "/import", permission="restore", body_limit=LARGEST_UPLOAD)
+    async def import_dump(self, resource: Resource[DatabaseConfig], upload: Upload) -> Done:
+        """Load an archive of `pg_dump --format=custom` into the database: all of it, or nothing."""
+        parts = await anyio.to_thread.run_sync(self._parts)
+        instance = await anyio.to_thread.run_sync(parts.databases.find, resource)
+        await parts.imports.load(instance, resource.credentials, upload.pieces)
+        return Done(message="Imported.")
 
     # ── Upkeep ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

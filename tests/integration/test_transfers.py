@@ -1,4 +1,4 @@
-"""Custom endpoints that answer with a file."""
+"""Custom endpoints that answer with a file, or take one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from starlette.requests import Request
 from starlette.types import Message, Scope
 from tests.integration.conftest import PLACE, House, opened
 
-from enopax_core.api import downloads
+from enopax_core.api import downloads, uploads
 from enopax_core.api.downloads import DownloadResponse
+from enopax_core.api.problems import HttpError
 from enopax_core.errors import TemporaryError
-from enopax_core.provider import Config, Download, Observed, Operation, Outcome, Provider, Resource, custom_endpoint
+from enopax_core.provider import Config, Download, Observed, Operation, Outcome, Provider, Resource, Upload, custom_endpoint
 from enopax_core.provider.transfers import Sink
 
 pytestmark = pytest.mark.anyio
@@ -49,11 +51,21 @@ class Film(Provider[Config]):
 
         return Download(filename=f"reel „{reel}“.film", write=write)
 
+    @custom_endpoint("POST", "/reels", permission="operate", body_limit=4 * len(PIECE))
+    async def splice(self, resource: Resource[Config], upload: Upload) -> dict[str, int]:
+        """Take a reel, and count its bytes."""
+        self.spliced = 0
+        async for piece in upload.pieces:
+            self.spliced += len(piece)
+        return {"bytes": self.spliced}
+
 
 @pytest.fixture
 async def cinema(data_dir: Path) -> AsyncIterator[House]:
     """A house with a film."""
-    async with opened(data_dir, Film()) as house:
+    film = Film()
+    async with opened(data_dir, film) as house:
+        house.spliced = lambda: film.spliced  # type: ignore[attr-defined]  # for these tests alone
         answer = await house.owner.post("/v1/film", json={"name": "one", **PLACE})
         house.film = f"/v1/film/{answer.json()['id']}"  # type: ignore[attr-defined]  # for these tests alone
         yield house
@@ -90,10 +102,65 @@ async def test_a_head_of_a_file_sends_nothing(cinema: House) -> None:
 async def test_discovery_and_the_description_say_that_it_is_a_file(cinema: House) -> None:
     providers = (await cinema.get("/providers/info"))["providers"]
     film, shelf = (next(p for p in providers if p["name"] == name) for name in ("film", "shelf"))
-    assert [custom["download"] for custom in film["customEndpoints"]] == [True]
-    assert [custom for custom in shelf["customEndpoints"] if "download" in custom] == []
-    described = (await cinema.get("/openapi.json"))["paths"]["/v1/film/{id}/reels/{reel}"]["get"]
-    assert list(described["responses"]["200"]["content"]) == ["application/octet-stream"]
+    assert {custom["path"]: (custom.get("upload"), custom.get("download")) for custom in film["customEndpoints"]} == {
+        "/reels/{reel}": (None, True),
+        "/reels": (True, None),
+    }
+    assert [custom for custom in shelf["customEndpoints"] if {"upload", "download"} & set(custom)] == []
+    paths = (await cinema.get("/openapi.json"))["paths"]
+    described = paths["/v1/film/{id}/reels/{reel}"]["get"]["responses"]["200"]
+    assert list(described["content"]) == ["application/octet-stream"]
+    described = paths["/v1/film/{id}/reels"]["post"]["requestBody"]
+    assert list(described["content"]) == ["application/octet-stream"]
+
+
+# ── Taken ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def pieces(number: int) -> AsyncIterator[bytes]:
+    """A body of so many pieces."""
+    for _ in range(number):
+        yield PIECE
+
+
+async def test_a_file_is_taken_piece_by_piece(cinema: House) -> None:
+    answer = await cinema.owner.post(of(cinema, "/reels"), content=pieces(4))
+    assert (answer.status_code, answer.json()) == (200, {"success": True, "bytes": 4 * len(PIECE)})
+
+
+async def test_a_file_past_the_limit_is_refused_while_it_comes_in(cinema: House) -> None:
+    answer = await cinema.owner.post(of(cinema, "/reels"), content=pieces(5))
+    assert answer.status_code == 413
+    assert cinema.spliced() == 4 * len(PIECE)  # type: ignore[attr-defined]  # as above
+
+
+async def test_a_file_that_was_taken_is_not_taken_again(cinema: House) -> None:
+    headers = {"Idempotency-Key": "reel-1"}
+    first = await cinema.owner.post(of(cinema, "/reels"), content=pieces(2), headers=headers)
+    again = await cinema.owner.post(of(cinema, "/reels"), content=pieces(1), headers=headers)
+    assert again.json() == first.json()
+
+
+@pytest.mark.parametrize(("message", "status"), [({"type": "http.disconnect"}, 400), (None, 408)])
+async def test_a_client_that_goes_away_or_silent_ends_the_taking(
+    message: Message | None, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "SILENT_SECONDS", 0.05)
+    messages: list[Message] = [{"type": "http.request", "body": PIECE, "more_body": True}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        if message is None:
+            await anyio.sleep_forever()
+        assert message is not None
+        return message
+
+    taking = uploads.pieces(Request({"type": "http", "headers": []}, receive), 1 << 20)
+    assert await anext(taking) == PIECE
+    with pytest.raises(HttpError) as caught:
+        await anext(taking)
+    assert caught.value.status == status
 
 
 # ── Broken off ────────────────────────────────────────────────────────────────────────────────────────────────────────
