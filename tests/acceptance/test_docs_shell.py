@@ -15,12 +15,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.acceptance.serverkit import PATIENCE, eventually
 from tests.unit.pages import FENCE, write_files
 
+from enopax_core import Core, Settings
+
 ROOT = Path(__file__).parents[2]
 END = "── end of block ──"
+LONGEST = 600.0  # seconds for a page: the one on databases starts and stops several times
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -56,7 +60,7 @@ def run(shown: list[tuple[str, str]], folder: Path) -> list[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE,
+        timeout=LONGEST,
         check=False,
     )
     printed = ended.stdout.split(f"{END}\n")
@@ -76,7 +80,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, "ENOPAX_PORT": "0", "ENOPAX_SSH_PORT": "0"},  # the README's may be in use here
+            env={
+                **os.environ,
+                "ENOPAX_PORT": "0",
+                "ENOPAX_SSH_PORT": "0",
+                "ENOPAX_POSTGRES_SPARES": "0",
+            },  # the README's may be in use
         )
     try:
         eventually("the server says where it is", lambda: server.poll() is not None or (folder / "data/server.json").exists())
@@ -84,7 +93,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
     finally:
         server.terminate()
-        assert server.wait(PATIENCE) == 0
+        status = server.wait(PATIENCE)
+        anyio.run(remove_services, folder / "data")
+        assert status == 0
+
+
+async def remove_services(data_dir: Path) -> None:
+    """Leave none of a page that has failed halfway."""
+    async with Core(Settings(data_dir=data_dir), plugins=()) as core:
+        for service in await core.host.runtime.services():
+            await core.host.runtime.remove(service.id)
 
 
 @pytest.fixture
@@ -105,9 +123,10 @@ DOCS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))
 PAGES = ["README.md", *(page for page in DOCS if blocks(page))]
 
 
+@pytest.mark.timeout(LONGEST + 60)
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_work_and_print_what_it_says(page: str, here: Path) -> None:
-    needed = {command for command in ("curl", "git", "ssh", "python3") if not shutil.which(command)}
+    needed = {command for command in ("curl", "git", "psql", "ssh", "python3") if not shutil.which(command)}
     assert not needed, f"these are missing: {needed}"
     write_files(f"../{page}", here)
     shown = shown_by(page)
