@@ -204,6 +204,23 @@ def test_what_a_provider_adds_is_called(enopax: Terminal) -> None:
     enopax("call", "git-repo", "repack", "nothing", status=3)
 
 
+def test_what_takes_longer_than_an_answer_is_followed_to_its_result(data_dir: Path) -> None:
+    folder = data_dir / "providers" / "oracle"
+    folder.mkdir(parents=True)
+    manifest = {"name": "oracle", "endpoint": "oracle", "schema": {"type": "object"}, "customEndpoints": [{"name": "ask"}]}
+    (folder / "provider.json").write_text(json.dumps(manifest))
+    for name, does in {"provision": "{}", "status": '{"status": "active"}', "delete": "{}", "ask": '{"answer": 42}'}.items():
+        thinks = "sleep 2" if name == "ask" else ":"
+        (folder / name).write_text(f"#!/bin/sh\n{thinks}\necho '{does}'\n")
+        (folder / name).chmod(0o755)
+    with serving(data_dir) as server:
+        enopax = Terminal(server)
+        enopax("provision", "oracle", "delphi")
+        called = enopax("call", "oracle", "ask", "delphi", "--output", "json")
+    assert json.loads(called.stdout) == {"answer": 42}
+    assert "complete" in called.stderr  # it was followed
+
+
 def test_a_deleted_resource_is_restored_by_its_name(enopax: Terminal) -> None:
     made = enopax.json("provision", "git-repo", "site")
     assert "can be restored until" in enopax("delete", "git-repo", "site", "--yes").stdout

@@ -39,6 +39,31 @@ async def test_progress_is_seen_while_it_runs(house: House) -> None:
     await house.ended(begun["operation"])
 
 
+async def test_what_a_custom_endpoint_gave_is_with_its_operation_for_whoever_may_use_it(house: House) -> None:
+    path = f"/v1/shelf/{(await house.make())['id']}/books/rare-edition/repair"
+    gate = house.workshop.close("repair")
+    begun = (await house.owner.post(path, json={"title": "Emma", "pages": 7}, headers=ASYNC)).json()["operation"]
+    assert "result" not in await house.get(f"/v1/operations/{begun}")
+    gate.set()
+    await house.ended(begun)
+    member = await house.key("member")
+    shown = await member.get(f"/v1/operations/{begun}")
+    assert shown.json()["result"] == {"repaired": "rare-edition", "pages": 7}
+    assert shown.headers["cache-control"] == "no-store"
+    reader = await house.key("member", permissions=["read"])
+    assert (await reader.post(path, json={"title": "Emma"})).status_code == 403
+    assert (await reader.get(f"/v1/operations/{begun}")).json()["state"] == "succeeded"
+    kept = b"".join(file.read_bytes() for file in house.core.settings.data_dir.glob("ledger.sqlite3*"))
+    for seen in (
+        (await reader.get(f"/v1/operations/{begun}")).text,
+        (await house.owner.get("/v1/operations", params=WHERE)).text,
+        (await house.owner.get(f"/v1/operations/{begun}/events")).text,
+        kept.decode("latin-1"),
+    ):
+        assert begun in seen
+        assert "rare-edition" not in seen
+
+
 async def test_pages_of_operations_are_in_the_order_of_acceptance(house: House) -> None:
     path = f"/v1/shelf/{(await house.make())['id']}"
     for boards in range(4, 8):

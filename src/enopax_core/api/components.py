@@ -161,7 +161,7 @@ COMPONENTS: Json = {
     "Preview": PREVIEW,
     "Changes": CHANGES,
     "ResourceOrChanges": {"oneOf": [ref("Resource"), ref("Changes")]},
-    "Operation": object_of("success " + OPERATION_REQUIRED, success=TRUE, **OPERATION),
+    "Operation": object_of("success " + OPERATION_REQUIRED, success=TRUE, **OPERATION, result={}),
     "Operations": page_of("operations", object_of(OPERATION_REQUIRED, **OPERATION)),
     "Done": object_of("success message", success=TRUE, id=TEXT, message=TEXT),
     "Metrics": object_of(

@@ -28,7 +28,11 @@ class OperationHandlers:
 
     async def get(self, call: Call) -> Response:
         """GET /v1/operations/{id}"""
-        return answer(views.operation(await call.core.operations.find(call.principal, call.id)))
+        seen = await call.core.operations.find(call.principal, call.id)
+        result = await call.core.operations.result(call.principal, seen)
+        if result is None:
+            return answer(views.operation(seen))
+        return answer({**views.operation(seen), "result": result}, headers={"Cache-Control": "no-store"})
 
     async def cancel(self, call: Call) -> Response:
         """POST /v1/operations/{id}/cancel"""

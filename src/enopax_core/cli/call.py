@@ -16,9 +16,9 @@ from enopax_core.cli.fields import body_of, options_of
 from enopax_core.cli.partial import written_whole
 from enopax_core.cli.session import Session, connected
 from enopax_core.cli.source import SOURCE, read
-from enopax_core.client import CustomEndpoint, Provider, resources
+from enopax_core.client import CustomEndpoint, Operation, Provider, resources
 
-WAIT_SECONDS = 60  # the longest that the API allows; its answer alone holds the result
+WAIT_SECONDS = 1  # what takes longer is followed, so that people see how far it is
 PIECE = 1 << 16  # bytes
 TARGET = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 PLACEHOLDER = re.compile(r"\{(\w+)[^}]*\}")
@@ -51,10 +51,8 @@ def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
             session.output.fields({name: value for name, value in answer.items() if name != "success"})
             return
         called = session.client.send(ask)
-        if called.operation is None:
-            session.output.fields(called.body)
-        else:
-            session.output.fields(session.output.follow(session.client, called.operation))
+        body = called.body if called.operation is None else _ended(session.output.follow(session.client, called.operation))
+        session.output.fields(body)
 
     parameters: list[click.Parameter] = [click.Argument(["resource"])]
     parameters += [click.Argument([f"path_{name}"], metavar=name.upper()) for name in placeholders]
@@ -71,6 +69,12 @@ def _command(endpoint: str, custom: CustomEndpoint) -> click.Command:
         )
     name = custom.name.replace("_", "-")
     return click.Command(name, callback=run, params=[*parameters, *left_on(run)], help=custom.description)
+
+
+def _ended(operation: Operation) -> Any:
+    """What the endpoint would have answered within the wait."""
+    result = operation.result
+    return result if isinstance(result, dict) else {} if result is None else {"result": result}
 
 
 def _download(session: Session, pieces: Iterator[bytes], to: Path) -> None:

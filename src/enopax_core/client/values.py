@@ -154,7 +154,7 @@ class Called(Value):
     body: Any = Field(default=None, repr=False)
     """Its result, where it is done."""
     operation: str | None = None
-    """The operation that is still at it; None: done."""
+    """The operation that is still at it, and will hold the result; None: done."""
 
 
 class Action(Value):
@@ -212,6 +212,8 @@ class Operation(Value):
     progress: Progress = Progress()
     attempt: int = 0
     error: Mapping[str, Any] | None = None
+    result: Any = Field(default=None, repr=False)
+    """What a custom endpoint gave, where `operations.show` was asked by somebody who may use it."""
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

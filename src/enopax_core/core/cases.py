@@ -90,6 +90,7 @@ def compose(
         resources=resources,
         engine=engine,
         effects=Effects(registry, vault),
+        vault=vault,
         feed=feed,
     )
     return UseCases(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import anyio
 
@@ -27,6 +28,7 @@ from enopax_core.records.place import Place, Target
 from enopax_core.records.principal import Permission, Principal
 from enopax_core.records.resource import ResourceRecord, Status
 from enopax_core.registry import Registry
+from enopax_core.vault import Vault
 
 POLL = timedelta(seconds=5)
 """How often a wait looks by itself: another server may end the operation."""
@@ -61,22 +63,35 @@ class Operations:
         resources: Looks,
         engine: Engine,
         effects: Effects,
+        vault: Vault,
         feed: Feed,
     ) -> None:
         self._ledger, self._registry, self._governors, self._places = ledger, registry, governors, places
-        self._resources, self._engine, self._effects, self._feed = resources, engine, effects, feed
+        self._resources, self._engine, self._effects = resources, engine, effects
+        self._vault, self._feed = vault, feed
 
     async def find(self, principal: Principal, id: str, permission: str = Permission.READ) -> SeenOperation:
         """An operation, if the caller may see it. Raises NotFound, Forbidden."""
         record = await self._ledger.read(partial(operations.get, id=id))
         if record is None:
             raise NotFound
-        target = Target(organisation=record.organisation, project=record.project, resource=record.resource)
+        target = _target(record)
         if not (await self._governors.authorise(principal, Permission.READ, [target]))[0]:
             raise NotFound
         if permission != Permission.READ:
             await self._governors.require(principal, permission, target)
         return SeenOperation(record=record, place=await self._places.of(record.project) if record.project else None)
+
+    async def result(self, principal: Principal, seen: SeenOperation) -> Any:
+        """What a custom endpoint gave, as JSON; None where there is nothing, and for whoever may not use that endpoint."""
+        record = seen.record
+        added = [custom for known in self._registry.providers if known.endpoint == record.endpoint for custom in known.endpoints]
+        permissions = [custom.permission for custom in added if custom.name == record.type]
+        if record.sealed_result is None or not permissions:
+            return None
+        if not (await self._governors.authorise(principal, permissions[0], [_target(record)]))[0]:
+            return None
+        return self._vault.open(record.sealed_result)["result"]
 
     async def page(self, principal: Principal, organisation: str, project: str, *, after: int, size: int) -> OperationPage:
         """One page of a project's operations, in order of acceptance. Raises Forbidden."""
@@ -187,6 +202,10 @@ class Operations:
         record = await self._ledger.write(write)
         await self._engine.publish(record.id)
         return replace(seen, record=record)
+
+
+def _target(operation: OperationRecord) -> Target:
+    return Target(organisation=operation.organisation, project=operation.project, resource=operation.resource)
 
 
 def _may_be_retried(operation: OperationRecord, resource: ResourceRecord) -> bool:
