@@ -152,6 +152,13 @@ async def test_a_new_database_is_ready(site: Site, database: dict[str, Any]) -> 
     assert {"Ready": "True", "Archived": "True"}.items() <= {c["type"]: c["status"] for c in shown["conditions"]}.items()
 
 
+async def test_it_says_how_processors_and_memory_are_limited_here(site: Site, database: dict[str, Any]) -> None:
+    shown = await site.call("GET", f"/{database['id']}")
+    (limited,) = [c for c in shown["conditions"] if c["type"] == "Limited"]
+    assert (limited["status"] == "True") == (limited["reason"] == "Cgroup")
+    assert "Processors" in limited["message"]
+
+
 async def test_metrics_have_the_names_that_people_know(site: Site, database: dict[str, Any]) -> None:
     metrics = (await site.call("GET", f"/{database['id']}/metrics"))["metrics"]
     assert metrics["pg_up"]["value"] == 1

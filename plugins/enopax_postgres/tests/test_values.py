@@ -17,6 +17,7 @@ from enopax_postgres.authority import AUTHORITY_LIFE, HAND_OVER_BEFORE, SERVER_L
 from enopax_postgres.changes import in_window
 from enopax_postgres.cluster import crc32c
 from enopax_postgres.installations import NEEDED, Installations
+from enopax_postgres.looks import limited
 from enopax_postgres.parameters import parameters
 from enopax_postgres.plans import GIB, plans, size_of
 from enopax_postgres.quota import Level, level
@@ -28,6 +29,21 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 def test_the_checksum_is_that_of_castagnoli() -> None:
     assert crc32c(b"123456789") == 0xE3069283  # RFC 3720, and every catalogue of checksums
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "said"),
+    [
+        ({"cpu": "cgroup", "memory": "cgroup"}, "True", "all processes together (cgroup); memory for all"),
+        ({"cpu": "nice", "memory": "rlimit"}, "False", "others come first (nice); private memory for each process"),
+        ({"cpu": "none", "memory": "none"}, "False", "Processors are not limited; memory is not limited."),
+        ({}, "Unknown", ""),
+    ],
+)
+def test_a_database_says_how_its_plan_s_limits_are_kept(how: dict[str, str], status: str, said: str) -> None:
+    condition = limited(how)
+    assert condition.status == status
+    assert said in condition.message
 
 
 # ── Maintenance window ───────────────────────────────────────────────────────────────────────────────────────────────

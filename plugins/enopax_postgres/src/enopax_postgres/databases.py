@@ -300,6 +300,10 @@ class Databases:
         rows = connection.execute("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name").fetchall()
         return [name for (name,) in rows]
 
+    def limits(self, instance: Instance) -> Mapping[str, str]:
+        """How processors and memory of a database are limited on this machine: `cpu`, `memory` → cgroup, rlimit, nice or none."""
+        return self._machine.limits(instance.service)
+
     def logs(self, id: str, lines: int) -> Sequence[LogLine]:
         """The latest lines of the server, oldest first. They hold no statement."""
         return self._machine.logs(id + self.primary(id), lines)

@@ -60,7 +60,7 @@ class Looks:
         return Observed(
             health="degraded" if bad else "ready",
             message=" ".join(condition.message for condition in bad),
-            conditions=[backed_up, archived, disk, restart, *(follows or [ALONE])],
+            conditions=[backed_up, archived, disk, restart, limited(self._databases.limits(instance)), *(follows or [ALONE])],
         )
 
     def follows(self, instance: Instance) -> bool:
@@ -122,6 +122,27 @@ def disk_space(share: float) -> Condition:
         if share >= bound:
             return Condition(type="DiskSpace", status=status, reason=reason, message=f"{share:.0%} of the disk is used{message}.")
     return Condition(type="DiskSpace", status="True", reason="Enough")
+
+
+LIMITS: Mapping[tuple[str, str], str] = {
+    ("cpu", "cgroup"): "Processors are limited for all processes together (cgroup)",
+    ("cpu", "nice"): "Processors are not limited, but others come first (nice)",
+    ("cpu", "none"): "Processors are not limited",
+    ("memory", "cgroup"): "memory for all processes together (cgroup)",
+    ("memory", "rlimit"): "private memory for each process alone (rlimit)",
+    ("memory", "none"): "memory is not limited",
+}
+"""What a limit is worth, by what is limited and how (`Status.limits`)."""
+
+
+def limited(how: Mapping[str, str]) -> Condition:
+    """Whether the plan's processors and memory are what the database can use at most, all its processes taken together."""
+    if not how:
+        return Condition(type="Limited", status="Unknown", reason="NotStarted")
+    message = "; ".join(LIMITS[limit] for limit in sorted(how.items())) + "."
+    if all(kind == "cgroup" for kind in how.values()):
+        return Condition(type="Limited", status="True", reason="Cgroup", message=message)
+    return Condition(type="Limited", status="False", reason="NoCgroup", message=message)
 
 
 def _away(instance: Instance, health: Literal["degraded", "missing"], message: str, *conditions: Condition) -> Observed:

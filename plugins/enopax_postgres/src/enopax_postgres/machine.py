@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -104,6 +104,10 @@ class Machine:
         """Whether a server runs, or is being started again."""
         found = anyio.from_thread.run(self._host.runtime.status, self.names.of_service(service))
         return found.state in (State.RUNNING, State.STARTING)
+
+    def limits(self, service: str) -> Mapping[str, str]:
+        """How what a server may use is limited on this machine (`Status.limits`)."""
+        return anyio.from_thread.run(self._host.runtime.status, self.names.of_service(service)).limits
 
     def logs(self, service: str, lines: int) -> Sequence[LogLine]:
         """The latest lines of a server, oldest first."""
