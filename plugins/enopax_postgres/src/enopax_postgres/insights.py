@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import LiteralString
 
-import psycopg
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.rows import class_row
 
-from enopax_core.provider import PermanentError
 from enopax_postgres.requests import Insights, Query
 
 LIMIT = 20
@@ -23,20 +22,20 @@ SLOWEST: LiteralString = " ORDER BY s.max_exec_time DESC LIMIT %(limit)s"
 
 
 def ensure(connection: Connection) -> None:
-    """Make the statistics readable. Repeatable."""
-    connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public")
+    """Make the statistics readable. Repeatable, and by several at once: whoever is slower fails once it is there."""
+    with contextlib.suppress(errors.UniqueViolation, errors.DuplicateObject):
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public")
 
 
 def read(connection: Connection, database: str) -> Insights:
-    """The queries of a database, over a connection of the administration to the database `postgres`."""
-    ensure(connection)
+    """The queries of a database, over a connection of the administration to the database `postgres`, where they are readable.
+
+    Raises psycopg.errors.ObjectNotInPrerequisiteState where statistics begin with the next restart only.
+    """
     arguments = {"database": database, "limit": LIMIT}
-    try:
-        row = connection.execute("SELECT stats_reset FROM public.pg_stat_statements_info").fetchone()
-        with connection.cursor(row_factory=class_row(Query)) as cursor:
-            by_total = tuple(cursor.execute(QUERY + BY_TOTAL, arguments))
-            slowest = tuple(cursor.execute(QUERY + SLOWEST, arguments))
-    except psycopg.errors.ObjectNotInPrerequisiteState as error:
-        raise PermanentError("The statistics of queries begin with the next restart of the server.") from error
+    row = connection.execute("SELECT stats_reset FROM public.pg_stat_statements_info").fetchone()
+    with connection.cursor(row_factory=class_row(Query)) as cursor:
+        by_total = tuple(cursor.execute(QUERY + BY_TOTAL, arguments))
+        slowest = tuple(cursor.execute(QUERY + SLOWEST, arguments))
     assert row is not None  # noqa: S101  # the view has one row
     return Insights(since=row[0], by_total_time=by_total, slowest=slowest)

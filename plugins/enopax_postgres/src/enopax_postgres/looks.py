@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+import psycopg
 from psycopg import Connection
 
 from enopax_core.provider import Condition, Metric, Observed, PermanentError, TemporaryError
@@ -18,6 +20,7 @@ from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.measure import measure
 from enopax_postgres.replication import ALONE, lag, replicated, unreachable
 from enopax_postgres.requests import Insights
+from enopax_postgres.slow_queries import SlowQueries, SlowQueryLog
 
 OVERDUE = timedelta(hours=26)
 """A daily backup is missed when the last good one is older."""
@@ -34,8 +37,8 @@ DISK: Sequence[tuple[float, Literal["True", "False"], str, str]] = (
 class Looks:
     """Looks at databases of one installation; changes nothing."""
 
-    def __init__(self, databases: Databases, backups: BackupKeeping) -> None:
-        self._databases, self._backups = databases, backups
+    def __init__(self, databases: Databases, backups: BackupKeeping, slow_queries: SlowQueryLog) -> None:
+        self._databases, self._backups, self._slow_queries = databases, backups, slow_queries
 
     def status(self, instance: Instance) -> Observed:
         """Health and conditions. Degraded is what needs somebody: no answer, no archive, no backup for a day."""
@@ -94,10 +97,24 @@ class Looks:
 
     def insights(self, instance: Instance) -> Insights:
         """Queries that take the time. Raises PermanentError where the plan keeps no statistics."""
+        with self._statistics(instance) as connection:
+            return insights.read(connection, instance.config.database)
+
+    def slow_queries(self, instance: Instance) -> SlowQueries:
+        """Queries that were slow, as of now. Raises PermanentError where the plan keeps no statistics."""
+        with self._statistics(instance) as connection:
+            return self._slow_queries.look(instance, connection)
+
+    @contextlib.contextmanager
+    def _statistics(self, instance: Instance) -> Iterator[Connection]:
         if not instance.size.insights:
             raise PermanentError("This plan keeps no statistics of queries: postgres-medium does.")
         with self._databases.administration(instance) as connection:
-            return insights.read(connection, instance.config.database)
+            insights.ensure(connection)
+            try:
+                yield connection
+            except psycopg.errors.ObjectNotInPrerequisiteState as error:
+                raise PermanentError("The statistics of queries begin with the next restart of the server.") from error
 
     def _backed_up(self, instance: Instance) -> Condition:
         last, now = self._backups.catalogue(instance.layout).last_good(), real_time()

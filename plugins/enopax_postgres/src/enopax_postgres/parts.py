@@ -25,6 +25,7 @@ from enopax_postgres.pooler import find
 from enopax_postgres.recovery import Recovery
 from enopax_postgres.replicas import Replicas
 from enopax_postgres.settings import PostgresSettings
+from enopax_postgres.slow_queries import SlowQueryLog
 from enopax_postgres.spares import Spares
 from enopax_postgres.templates import Templates
 
@@ -75,7 +76,7 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         recovery=Recovery(databases, backups),
         changes=Changes(databases),
         replicas=Replicas(databases, machine),
-        looks=Looks(databases, backups),
+        looks=Looks(databases, backups, SlowQueryLog(machine)),
         spares=Spares(databases, machine, settings.spares),
         dumps=Dumps(clients),
         imports=Imports(clients, databases, machine, home / "imports"),

@@ -32,6 +32,7 @@ from enopax_postgres.backups.catalogue import Backup
 from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.plans import size_of
 from enopax_postgres.requests import Backups, Done, Insights, Recovered, RecoverRequest, dump_suffix
+from enopax_postgres.slow_queries import SlowQueries
 
 if TYPE_CHECKING:
     from enopax_postgres.parts import Parts
@@ -179,6 +180,12 @@ class PostgresProvider(Provider[DatabaseConfig]):
         """Queries that take the most time, and the slowest ones; without their values. In plans with query insights."""
         parts = self._parts()
         return parts.looks.insights(parts.databases.find(resource))
+
+    @custom_endpoint("GET", "/slow-queries", permission="read")
+    def slow_queries(self, resource: Resource[DatabaseConfig]) -> SlowQueries:
+        """The latest queries that took a second or longer, newest first; without their values. In plans with query insights."""
+        parts = self._parts()
+        return parts.looks.slow_queries(parts.databases.find(resource))
 
     # ── Backups ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

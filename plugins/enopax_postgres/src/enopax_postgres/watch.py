@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from enopax_core import Host, ResourceRecord, Status
-from enopax_core.errors import EnopaxError
+from enopax_core.errors import EnopaxError, PermanentError
 from enopax_postgres.exposition import Exposition
 from enopax_postgres.parts import Parts
 
@@ -77,6 +78,9 @@ class Watch:
         instance = self._parts.databases.of(record)
         free = self._parts.changes.keep_within_disk(instance)
         self._exposition.put(record.id, self._parts.looks.metrics(instance))
+        if instance.size.insights:
+            with contextlib.suppress(PermanentError):  # statistics begin with the next restart
+                self._parts.looks.slow_queries(instance)
         return min(LONGEST, max(0, free) / FASTEST)
 
 
