@@ -11,7 +11,7 @@ import secrets
 import signal as signals
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,11 @@ from enopax_core.records.log import LogLine
 from enopax_core.runtime.changes import Turns, come_up, has_settled
 from enopax_core.runtime.container.arguments import Setting, how_limited, of_command, of_service
 from enopax_core.runtime.container.engine import ENGINE_FAILED, NOT_EXECUTABLE, NOT_FOUND, ContainerEngine, Refused
+from enopax_core.runtime.container.logs import ContainerLogs
 from enopax_core.runtime.definition import fingerprint
 from enopax_core.runtime.homes import Homes
 from enopax_core.runtime.interface import Completed, Known, ServiceMetrics, Sink, State, Status
-from enopax_core.runtime.loglines import as_lines, parse_line
+from enopax_core.runtime.loglines import parse_line
 from enopax_core.runtime.opening import Engine
 from enopax_core.runtime.probe import is_ready
 from enopax_core.runtime.service import File, Service
@@ -41,7 +42,6 @@ INITS_COMPLAIN = ("failed to exec pid1", "[FATAL tini")  # Podman's init and Doc
 LOOK_SECONDS = 10.0  # between two looks whether what is to run does: the engine itself restarts what ends
 STOP_RESERVE = 10.0  # seconds that a stop may take beyond what the service was given
 PROBE_SECONDS = 10.0
-AGAIN_SECONDS = 0.5
 
 
 class ContainerRuntime:
@@ -52,6 +52,7 @@ class ContainerRuntime:
         self._homes, self._turns, self._clock, self._group = Homes(data_dir, settings.user), Turns(), clock, group
         self._engine = ContainerEngine(settings.engine)
         self._folder = data_dir / "runtime" / settings.engine
+        self._logs = ContainerLogs(self._engine, self._folder / "logs", clock, self._homes)
         self._installation = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
         self._limits: frozenset[str] | None = None  # which of them the engine can keep here; asked when one is wanted
         self._watched = self._cleared = False
@@ -110,7 +111,7 @@ class ContainerRuntime:
             await self._halt(id)
             await self._engine.discard(self._name(id))
             await self._homes.remove(id)
-            self._log(id).unlink(missing_ok=True)
+            self._logs.remove(id)
             remove_private(self._specification(id))
 
     async def signal(self, id: str, signal: str) -> None:
@@ -201,26 +202,15 @@ class ContainerRuntime:
     async def logs(self, id: str, lines: int = 200) -> Sequence[LogLine]:
         """See Runtime."""
         self._check_known(id)
-        ended = await self._engine.completed("logs", "--timestamps", "--tail", str(lines), self._name(id), seconds=60.0)
-        if ended.status != 0:  # there is a definition and no container yet
-            return []
-        # Standard output and error come apart; the moments that the engine writes before each line put them together.
-        written = sorted((ended.output + ended.errors).splitlines(), key=lambda line: line.partition(b" ")[0])
-        return list(as_lines([line.partition(b" ")[2] for line in written], self._clock()))
+        return await self._logs.latest(id, self._name(id), lines)
 
     async def follow(self, id: str, lines: int = 0) -> AsyncGenerator[LogLine, None]:
         """See Runtime."""
         self._check_known(id)
-        since: list[str] = []
-        while self._specification(id).exists():
-            arguments = ["logs", "--follow", "--timestamps", "--tail", str(lines), *since, self._name(id)]
-            async with contextlib.aclosing(self._engine.lines(*arguments)) as following:
-                async for line in following:
-                    written, _, text = line.partition(" ")
-                    moment, level, message = parse_line(text.encode())
-                    yield LogLine(time=moment or _moment(written) or self._clock(), level=level, message=message)
-            since, lines = ["--since", datetime.now(UTC).isoformat()], 10_000
-            await anyio.sleep(AGAIN_SECONDS)  # it was restarted, or is about to be
+        still = self._specification(id).exists
+        async with contextlib.aclosing(self._logs.follow(self._name(id), lines, still)) as following:
+            async for line in following:
+                yield line
 
     async def metrics(self, id: str) -> ServiceMetrics:
         """See Runtime."""
@@ -253,9 +243,10 @@ class ContainerRuntime:
     async def _create(self, service: Service, wanted: str, *, anew: bool) -> None:
         setting = await self._prepared(service)
         directory = await self._homes.write(service.id, service.files)
-        self._log(service.id).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._logs.make_folder()
         if anew:
             await self._halt(service.id)
+            await self._logs.keep(service, self._name(service.id))
             await self._engine.discard(self._name(service.id))
         specification = {
             "fingerprint": wanted,
@@ -269,7 +260,7 @@ class ContainerRuntime:
             "published": any(port.inside not in (None, port.number) for port in service.ports.values()),
         }
         self._store(service.id, specification)
-        name, file = self._name(service.id), self._log(service.id)
+        name, file = self._name(service.id), self._logs.file(service.id)
         arguments = of_service(service, name, self._installation, directory, file, setting)
         ended = await self._engine.completed("run", *arguments.words, environment=arguments.environment)
         if ended.status == NOT_FOUND:
@@ -342,9 +333,6 @@ class ContainerRuntime:
 
     def _specification(self, id: str) -> Path:
         return self._folder / f"{id}.json"
-
-    def _log(self, id: str) -> Path:
-        return self._folder / "logs" / f"{id}.log"
 
     def _stored(self, id: str) -> Mapping[str, Any]:
         try:
