@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import anyio
+import psutil
 
 from enopax_core.errors import ServiceFailed
 from enopax_core.runtime.interface import State, Status
 from enopax_core.runtime.launch import start_of
 from enopax_core.runtime.service import Service
+from enopax_core.runtime.usage import waited
 
 GIVES_UP_AFTER = 3  # restarts while it is coming up
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between two looks
@@ -55,7 +59,25 @@ async def come_up(service: Service, look: Callable[[], Awaitable[Status]]) -> St
     raise ServiceFailed(f"The service {service.id} was not ready after {seconds:g} s.")
 
 
-def has_settled(pid: int | None) -> bool:
-    """Whether a process has lived long enough to say, without a probe, that it runs."""
-    start = None if pid is None else start_of(pid)
-    return start is not None and time.clock_gettime(time.CLOCK_BOOTTIME) - start / os.sysconf("SC_CLK_TCK") > SETTLED_SECONDS
+def has_settled(pid: int, since: float) -> bool:
+    """Whether a program has lived long enough to say, without a probe, that it runs; time without a processor does not count.
+
+    `since`: seconds on the boot clock at which it began.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - since - waited(Path(f"/proc/{pid}")) > SETTLED_SECONDS
+
+
+def has_settled_under(init: int) -> bool:
+    """The same of what a container's init has begun. It goes by the init's name until its program was found and executed."""
+    try:
+        name = psutil.Process(init).name()
+        programs = [child.pid for child in psutil.Process(init).children() if child.name() != name]
+    except psutil.NoSuchProcess:
+        return False
+    return any(has_settled(pid, began(pid)) for pid in programs)
+
+
+def began(pid: int) -> float:
+    """When a process began, in seconds on the boot clock; never, where it is gone."""
+    start = start_of(pid)
+    return math.inf if start is None else start / os.sysconf("SC_CLK_TCK")

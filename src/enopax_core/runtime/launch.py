@@ -40,7 +40,7 @@ def start_of(pid: int) -> int | None:
 
 
 def read_record(lock: Path) -> dict[str, Any]:
-    """What the last process wrote of itself: `pid`, `start`, `generation`, `starts`; empty where none has."""
+    """What the last process wrote of itself: `pid`, `start`, `generation`, `starts`, `since`; empty where none has."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         found = json.loads(lock.with_suffix(".json").read_bytes())
         return found if isinstance(found, dict) else {}
@@ -131,7 +131,8 @@ def hold(specification: dict[str, Any]) -> None:
             time.sleep(0.01)
     before, generation = read_record(lock), specification["generation"]
     starts = before.get("starts", 0) + 1 if before.get("generation") == generation else 1
-    record = {"pid": os.getpid(), "start": start_of(os.getpid()), "generation": generation, "starts": starts}
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)  # from here on it is the program that may fail
+    record = {"pid": os.getpid(), "start": start_of(os.getpid()), "generation": generation, "starts": starts, "since": now}
     written = lock.with_suffix(".new")
     written.write_text(json.dumps(record))
     written.rename(lock.with_suffix(".json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 
 import psutil
 
@@ -38,6 +39,17 @@ def listens(pid: int, port: int) -> bool:
     except psutil.NoSuchProcess:
         return False
     return False
+
+
+def waited(process: Path) -> float:
+    """Seconds for which a process or thread was ready and had no processor (proc(5), `schedstat`); 0 where that is not known.
+
+    `process` is its directory below `/proc`.
+    """
+    try:
+        return int((process / "schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _memory(process: psutil.Process) -> int:

@@ -23,7 +23,7 @@ from enopax_core.clock import Clock
 from enopax_core.errors import NotFound, PermanentError, RuntimeUnavailable, ServiceFailed
 from enopax_core.files import remove_private, write_private
 from enopax_core.records.log import LogLine
-from enopax_core.runtime.changes import Turns, come_up, has_settled
+from enopax_core.runtime.changes import Turns, began, come_up, has_settled, has_settled_under
 from enopax_core.runtime.container.arguments import Setting, how_limited, of_command, of_service
 from enopax_core.runtime.container.engine import ENGINE_FAILED, NOT_EXECUTABLE, NOT_FOUND, ContainerEngine, Refused
 from enopax_core.runtime.container.logs import ContainerLogs
@@ -167,7 +167,7 @@ class ContainerRuntime:
             return Status(id=id, state=State.STOPPED, limits=stored["limits"])
         state, now = _state(container, stored), container["State"]
         pid = now["Pid"] if state is State.RUNNING else None
-        ready = pid is not None and (has_settled(pid) if stored["probe"] is None else await self._is_ready(id, stored, pid))
+        ready = pid is not None and await self._is_ready(id, stored, pid)
         return Status(
             id=id,
             state=state,
@@ -255,6 +255,7 @@ class ContainerRuntime:
             "restart": service.restart,
             "stop": service.stop.seconds,
             "limits": dict(how_limited(service, setting)),
+            "init": setting.init,
             "probe": asdict(service.readiness) if service.readiness else None,
             "ports": {name: [port.host, port.number] for name, port in service.ports.items()},
             "published": any(port.inside not in (None, port.number) for port in service.ports.values()),
@@ -315,6 +316,9 @@ class ContainerRuntime:
         return (await self._engine.inspect([self._name(id)])).get(self._name(id))
 
     async def _is_ready(self, id: str, stored: Mapping[str, Any], pid: int) -> bool:
+        if stored["probe"] is None:
+            return has_settled_under(pid) if stored["init"] else has_settled(pid, began(pid))
+
         async def run(command: Sequence[str]) -> bool:
             try:
                 ended = await self._engine.completed("exec", self._name(id), *command, seconds=PROBE_SECONDS)

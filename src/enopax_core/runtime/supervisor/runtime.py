@@ -154,12 +154,14 @@ class SupervisorRuntime:
         state = STATES.get(found["statename"], State.STOPPED)
         pid = self._current(id, stored)
         ready = pid is not None and state is not State.STOPPED and await self._is_ready(id, stored, pid)
-        if ready and (stored["probe"] is not None or has_settled(pid)):
+        if ready and pid is not None and stored["probe"] is None:
+            ready = has_settled(pid, record.get("since", 0.0))
+        if ready:
             state = State.RUNNING  # supervisord calls it so after a second
         return Status(
             id=id,
             state=state,
-            ready=ready and state is State.RUNNING,
+            ready=ready,
             pid=pid,
             started_at=datetime.fromtimestamp(found["start"], UTC) if pid is not None else None,
             restarts=max(0, record.get("starts", 1) - 1) if record.get("generation") == stored["generation"] else 0,
