@@ -34,6 +34,16 @@ class Layout:
         return self.backups / "base"
 
     @property
+    def offsite(self) -> Path:
+        """Names where in a store its backups are copied to."""
+        return self.backups / "offsite"
+
+    @property
+    def origin(self) -> Path:
+        """Names where the installation has copied them to that this one was restored from, until that was looked at."""
+        return self.backups / "offsite-origin"
+
+    @property
     def pointer(self) -> Path:
         """Names the server that is the primary, once that is not the first one."""
         return self.backups / "primary"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psycopg
 from psycopg import Connection
@@ -22,8 +22,14 @@ from enopax_postgres.replication import ALONE, lag, replicated, unreachable
 from enopax_postgres.requests import Insights
 from enopax_postgres.slow_queries import SlowQueries, SlowQueryLog
 
+if TYPE_CHECKING:
+    from enopax_postgres.backups.offsite import Offsite
+
 OVERDUE = timedelta(hours=26)
 """A daily backup is missed when the last good one is older."""
+
+COPIES_LATE = timedelta(minutes=15)
+"""A store that is away for less needs nobody."""
 
 DISK: Sequence[tuple[float, Literal["True", "False"], str, str]] = (
     (quota.CLOSED, "False", "Closed", ": the database takes no connections until the plan is a larger one"),
@@ -37,8 +43,9 @@ DISK: Sequence[tuple[float, Literal["True", "False"], str, str]] = (
 class Looks:
     """Looks at databases of one installation; changes nothing."""
 
-    def __init__(self, databases: Databases, backups: BackupKeeping, slow_queries: SlowQueryLog) -> None:
+    def __init__(self, databases: Databases, backups: BackupKeeping, slow_queries: SlowQueryLog, offsite: Offsite | None) -> None:
         self._databases, self._backups, self._slow_queries = databases, backups, slow_queries
+        self._offsite = offsite
 
     def status(self, instance: Instance) -> Observed:
         """Health and conditions. Degraded is what needs somebody: no answer, no archive, no backup for a day."""
@@ -59,11 +66,20 @@ class Looks:
             message=f"{', '.join(waiting)} take effect with the next restart." if waiting else "",
         )
         disk = disk_space(quota.used(instance.layout) / instance.size.disk)
-        bad = [condition for condition in (archived, backed_up, disk, *follows) if condition.status == "False"]
+        copies = [] if self._offsite is None else [copied(self._offsite.failing_since(instance.id), real_time())]
+        bad = [condition for condition in (archived, backed_up, disk, *copies, *follows) if condition.status == "False"]
         return Observed(
             health="degraded" if bad else "ready",
             message=" ".join(condition.message for condition in bad),
-            conditions=[backed_up, archived, disk, restart, limited(self._databases.limits(instance)), *(follows or [ALONE])],
+            conditions=[
+                backed_up,
+                archived,
+                *copies,
+                disk,
+                restart,
+                limited(self._databases.limits(instance)),
+                *(follows or [ALONE]),
+            ],
         )
 
     def follows(self, instance: Instance) -> bool:
@@ -131,6 +147,14 @@ def backed_up(last: Backup | None, now: datetime, born: datetime) -> Condition:
         message = f"The last good backup is of {last.finished_at:%Y-%m-%d %H:%M} UTC."
         return Condition(type="BackedUp", status="False", reason="Overdue", message=message)
     return Condition(type="BackedUp", status="True", reason="Verified", message=f"Backup {last.id} is good.")
+
+
+def copied(failing_since: datetime | None, now: datetime) -> Condition:
+    """Whether backups and archive reach the store."""
+    if failing_since is not None and now - failing_since > COPIES_LATE:
+        message = f"Since {failing_since:%Y-%m-%d %H:%M} UTC backups do not reach the store."
+        return Condition(type="Copied", status="False", reason="Failing", message=message)
+    return Condition(type="Copied", status="True", reason="Copying")
 
 
 def disk_space(share: float) -> Condition:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from enopax_core import Host
 from enopax_core.provider import Plan
@@ -29,6 +30,9 @@ from enopax_postgres.slow_queries import SlowQueryLog
 from enopax_postgres.spares import Spares
 from enopax_postgres.templates import Templates
 
+if TYPE_CHECKING:
+    from enopax_postgres.backups.offsite import Offsite
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -43,6 +47,7 @@ class Parts:
     dumps: Dumps
     spares: Spares
     imports: Imports
+    offsite: Offsite | None  # None: backups are copied nowhere
 
 
 def compose(host: Host, settings: PostgresSettings, installations: Installations, plans: Sequence[Plan]) -> Parts:
@@ -70,14 +75,20 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
     )
     clients = Clients(host)
     backups = BackupKeeping(machine, administrator)
+    offsite = None
+    if settings.s3_bucket is not None:
+        from enopax_postgres.backups.offsite import Offsite, open_store  # of the extra `s3`
+
+        offsite = Offsite(open_store(settings), machine)
     return Parts(
         databases=databases,
         backups=backups,
-        recovery=Recovery(databases, backups),
+        recovery=Recovery(databases, backups, offsite),
         changes=Changes(databases),
         replicas=Replicas(databases, machine),
-        looks=Looks(databases, backups, SlowQueryLog(machine)),
+        looks=Looks(databases, backups, SlowQueryLog(machine), offsite),
         spares=Spares(databases, machine, settings.spares),
         dumps=Dumps(clients),
         imports=Imports(clients, databases, machine, home / "imports"),
+        offsite=offsite,
     )

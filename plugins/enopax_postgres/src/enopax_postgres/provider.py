@@ -118,7 +118,10 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     def purge(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
         operation.progress("purge", "Freeing the disk")
-        self._parts().databases.purge(resource.id)
+        parts = self._parts()
+        if parts.offsite is not None:
+            parts.offsite.purge(parts.databases.layout(resource.id))
+        parts.databases.purge(resource.id)
 
     def suspend(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
         self._parts().databases.stop(resource.id)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enopax_core.provider import Operation, PermanentError, Resource
 from enopax_postgres import roles
@@ -17,6 +18,9 @@ from enopax_postgres.config import DatabaseConfig, Origin
 from enopax_postgres.databases import Databases
 from enopax_postgres.instance import Instance
 
+if TYPE_CHECKING:
+    from enopax_postgres.backups.offsite import Offsite
+
 SIGNAL = "recovery.signal"
 """File in a data directory that asks for a recovery; PostgreSQL removes it at the end."""
 
@@ -24,8 +28,8 @@ SIGNAL = "recovery.signal"
 class Recovery:
     """Recovers databases of one installation."""
 
-    def __init__(self, databases: Databases, backups: BackupKeeping) -> None:
-        self._databases, self._backups = databases, backups
+    def __init__(self, databases: Databases, backups: BackupKeeping, offsite: Offsite | None) -> None:
+        self._databases, self._backups, self._offsite = databases, backups, offsite
 
     def version(self, origin: Origin) -> str:
         """Major version that a database from these backups must have. Raises PermanentError."""
@@ -88,16 +92,20 @@ class Recovery:
     def bring_back(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Instance:
         """Recover a database to the last commit in a backup of the installation; credentials and addresses stay.
 
+        What the store holds beyond that is replayed too: the ledger's password is set anew, should it be another by then.
         A port at which something else listens by now is given up for another. It is due until `brought_back`.
         """
         if not self._databases.layout(resource.id).data.exists():
             self._databases.take_over(resource.id)
         instance = self._databases.find(resource)
         self._databases.prepare(instance)
+        if self._offsite is not None and not instance.layout.data.exists():
+            operation.progress("configure", "Fetching what was archived since")
+            self._offsite.fetch_origin(instance.layout)
         self._replay(operation, instance, instance, self._backups.target(instance, backup=None, time=None))
         self._databases.stop(instance.id)  # the settings of the recovery go
         self._databases.start(operation, instance)
-        self._databases.pool(instance)
+        self._databases.furnish(instance, resource.credentials["username"], resource.credentials["password"])
         return instance
 
     def brought_back(self, id: str) -> None:

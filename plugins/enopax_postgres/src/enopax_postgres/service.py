@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from enopax_core import Host
+from enopax_core.errors import PluginRefused
 from enopax_postgres.exposition import Exposition
 from enopax_postgres.installations import Installations
 from enopax_postgres.plans import plans
@@ -34,6 +36,8 @@ class PostgresService:
         self._host, self._home = host, host.data_dir / "postgres"
         self._open = False
         self._settings = host.settings("postgres", PostgresSettings)
+        if self._settings.s3_bucket is not None and importlib.util.find_spec("obstore") is None:
+            raise PluginRefused("[postgres] s3_bucket needs a library: pip install 'enopax-postgres[s3]'.")
         self.installations = Installations(self._settings.programs, os.environ.get("PATH", ""))
         self.plans = plans(self._settings.small_disk_bytes, self._settings.medium_disk_bytes)
         self._parts: Parts | None = None
@@ -94,5 +98,10 @@ class PostgresService:
             async with anyio.create_task_group() as group:
                 group.start_soon(parts.spares.run)
                 group.start_soon(Watch(self._host, parts, exposition).run)
+                if parts.offsite is not None:
+                    from enopax_postgres.shipping import Shipping  # of the extra `s3`
+
+                    backups = self._settings.backup_dir or self._home / "backups"
+                    group.start_soon(Shipping(self._host, parts.offsite, backups, self.plans).run)
         finally:  # a core may be opened again
             self._host.registry.unregister(exposition)

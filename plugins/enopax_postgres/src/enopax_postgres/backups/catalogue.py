@@ -44,6 +44,25 @@ class Backup(Config):
     )
 
 
+def outdated(backups: Sequence[Backup], now: datetime, keep: timedelta) -> list[Backup]:
+    """Those that nobody can ask for any more.
+
+    Kept is what is younger than `keep`, and the newest older one: without it the first hours of the window could not be
+    recovered. What an incremental backup builds on stays with it.
+    """
+    begin, by_id = now - keep, {backup.id: backup for backup in backups}
+    older = [backup for backup in backups if backup.finished_at <= begin and backup.fault is None]
+    wanted = [backup for backup in backups if backup.finished_at > begin]
+    wanted += sorted(older, key=lambda backup: backup.finished_at)[-1:]
+    kept: set[str] = set()
+    for backup in wanted:
+        link: Backup | None = backup
+        while link is not None:
+            kept.add(link.id)
+            link = None if link.parent is None else by_id.get(link.parent)
+    return [backup for backup in backups if backup.id not in kept]
+
+
 class Catalogue:
     """Reads and writes the notes; removes what is no longer needed."""
 
@@ -92,21 +111,13 @@ class Catalogue:
         self._machine.write(self.note(backup.id), note)
 
     def prune(self, now: datetime, keep: timedelta) -> list[str]:
-        """Remove backups that nobody can ask for any more, then the log before the oldest left; ids of what went.
-
-        Kept is what is younger than `keep`, and the newest older one: without it the first hours of the window could
-        not be recovered. What an incremental backup builds on stays with it.
-        """
+        """Remove backups that nobody can ask for any more, then the log before the oldest left; ids of what went."""
         backups = self.all()
-        begin = now - keep
-        older = [backup for backup in backups if backup.finished_at <= begin and backup.fault is None]
-        wanted = [backup for backup in backups if backup.finished_at > begin] + older[-1:]
-        kept = {link.id for backup in wanted for link in self.chain(backup)}
-        gone = [backup.id for backup in backups if backup.id not in kept]
+        gone = [backup.id for backup in outdated(backups, now, keep)]
         for id in gone:
             self.note(id).unlink(missing_ok=True)  # first: without a note there is no backup
             shutil.rmtree(self.folder(id), ignore_errors=True)
-        self._prune_archive([backup for backup in backups if backup.id in kept])
+        self._prune_archive([backup for backup in backups if backup.id not in gone])
         return gone
 
     def remove_drafts(self) -> None:

@@ -50,6 +50,9 @@ def back_up(layout: Layout, catalogue: Catalogue, folder: Path) -> None:
     for backup in chain:
         shutil.copytree(catalogue.folder(backup.id), bases / backup.id, copy_function=_link)
         shutil.copy2(catalogue.note(backup.id), bases)
+    place = layout.origin if layout.origin.exists() else layout.offsite
+    if place.exists():
+        shutil.copy2(place, folder / layout.origin.name)
     first = min(backup.first_segment[8:] for backup in chain)
     kept = layout.archive / last.system
     _copy_tail(layout.data / "pg_wal", first, kept, archive)  # first: what is archived meanwhile is in the archive then
