@@ -21,10 +21,12 @@ from tests.integration.shelf import Shelf, Stool, Workshop
 from enopax_core import INSTALLATION, Core, Event, Finding, Settings, Tables, hookimpl
 from enopax_core.builtin import TABLES
 from enopax_core.core.backups import LEDGER
+from enopax_core.core.doctor.ports import strangers
 from enopax_core.core.lock import DirectoryLock
 from enopax_core.ledger import operations, ports
 from enopax_core.ledger.sqlite import SqliteLedger
 from enopax_core.records.operation import OperationRecord, State
+from enopax_core.records.port import PortRecord
 
 pytestmark = pytest.mark.anyio
 NOW = datetime.now(UTC)
@@ -102,6 +104,12 @@ async def test_a_port_of_a_service_on_which_somebody_else_listens_is_told(closed
         async with opened(closed) as house:
             assert (await examined(house))["ports"] == found
     assert (found.severity, str(port) in found.message, "shelf-1" in found.message) == ("error", True, True)
+
+
+async def test_with_containers_too_somebody_else_in_none_is_told(data_dir: Path) -> None:
+    with listening() as port:
+        record = PortRecord(number=port, owner="shelf-1", name="main", allocated_at=NOW)
+        assert [one.severity for one in strangers([record], data_dir, contained=True)] == ["error"]
 
 
 async def test_a_service_that_listens_on_its_own_port_is_no_stranger(closed: Path) -> None:
@@ -249,8 +257,9 @@ async def test_a_plugin_that_fails_on_an_event_is_told(data_dir: Path) -> None:
         await house.make()
         await house.until(lambda: failed)
         found = await examined(house)
-        while found["events"].severity == "ok":  # the failure is written down after it was raised
-            found = await examined(house)
+        with anyio.fail_after(60):
+            while found["events"].severity == "ok":  # the failure is written down after it was raised
+                found = await examined(house)
     assert found["events"].severity == "warning"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 from plugins.enopax_postgres.tests.conftest import Site, rows
 
@@ -26,6 +27,18 @@ async def slow(site: Site, database: dict[str, Any]) -> list[dict[str, Any]]:
     """The log, of the one query that was slow here."""
     found = await site.call("GET", f"/{database['id']}/slow-queries")
     return [one for one in found["queries"] if one["query"] == SLOW]
+
+
+async def test_many_may_ask_at_once_for_the_first_time(site: Site, medium: dict[str, Any]) -> None:
+    answers = list[int]()
+
+    async def ask(path: str) -> None:
+        answers.append((await site.ask("GET", f"/{medium['id']}/{path}")).status_code)
+
+    async with anyio.create_task_group() as group:
+        for path in ("slow-queries", "insights") * 4:
+            group.start_soon(ask, path)
+    assert answers == [200] * 8
 
 
 async def test_slow_queries_are_logged_once_and_without_their_values(site: Site, medium: dict[str, Any]) -> None:
