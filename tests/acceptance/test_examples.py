@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.acceptance.serverkit import PATIENCE, eventually
+from tests.unit.pages import FENCE, text
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = ("embed", "script")
@@ -18,6 +19,19 @@ APPLICATIONS = ("mount_starlette", "mount_fastapi")
 
 def test_every_example_is_run_here() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {*PROGRAMS, *APPLICATIONS}
+
+
+def test_the_page_on_embedding_shows_what_the_examples_do() -> None:
+    programs = [_lines(path.read_text("utf-8")) for path in EXAMPLES.glob("*.py")]
+    shown = [_lines(block["content"]) for block in FENCE.finditer(text("howto/embed.md")) if block["kind"] == "python"]
+    assert shown
+    for excerpt in shown:
+        assert any(excerpt in program for program in programs), excerpt
+
+
+def _lines(program: str) -> str:
+    """Its lines, however far they are indented."""
+    return "\n".join(line.strip() for line in program.strip().splitlines())
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
