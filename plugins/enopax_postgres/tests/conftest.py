@@ -17,8 +17,11 @@ import pytest
 
 from enopax_core import Core, Settings, create_app
 from enopax_postgres import plugin
+from enopax_postgres.parts import Parts
 
 PLACE = {"organisationName": "Acme", "projectName": "Web"}
+PATIENCE = 600.0
+"""Seconds until an operation that does not end fails a test."""
 GRACE = 2
 """Seconds for which an old password opens after a rotation."""
 
@@ -43,7 +46,17 @@ class Site:
         found: dict[str, Any] = answer.json()
         assert answer.is_success, found
         assert found["success"], found
-        return found
+        return await self._ended(found) if answer.status_code == 202 else found
+
+    async def _ended(self, accepted: dict[str, Any]) -> dict[str, Any]:
+        """What an answer would have been that could wait for as long as a busy machine takes."""
+        record = await self.core.operations.wait(accepted["operation"], PATIENCE)
+        assert record is not None
+        assert record.state == "succeeded", record
+        shown = [await self._client.get(path) for path in (f"/v1/operations/{record.id}", f"/v1/postgres/{record.resource}")]
+        secret = await self._client.get(f"/v1/postgres/{record.resource}/credentials")
+        found = [answer.json() for answer in (*shown, secret) if answer.is_success]
+        return {name: value for each in [*found, found[0].get("result", {})] for name, value in each.items()}
 
     async def make(self, name: str, **more: Any) -> dict[str, Any]:
         """A new database, ready."""
@@ -58,6 +71,11 @@ class Site:
                 await self.core.operations.wait(found["operation"], 60)
         assert found["status"] == "active", found
         return {**found, **await self.call("GET", f"/{id}/credentials")}
+
+
+def parts(site: Site) -> Parts:
+    """What does the plugin's work in this site."""
+    return plugin._service(site.core.host).parts()
 
 
 def connect(database: dict[str, Any], **more: Any) -> psycopg.Connection[Any]:

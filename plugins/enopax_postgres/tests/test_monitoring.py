@@ -25,7 +25,7 @@ def named() -> set[str]:
 
 
 async def test_every_metric_of_dashboard_and_alerts_is_exposed_for_each_database(site: Site) -> None:
-    made = await site.make("measured")
+    made = await site.make("measured", plan="postgres-medium")
     await site.call("POST", f"/{made['id']}/backups")
     await rows(made, "SELECT 1")
     with anyio.fail_after(60):

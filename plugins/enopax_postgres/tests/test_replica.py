@@ -15,10 +15,10 @@ import anyio
 import anyio.to_thread
 import psycopg
 import pytest
-from plugins.enopax_postgres.tests.conftest import Site, connect, rows
+from plugins.enopax_postgres.tests.conftest import PATIENCE, Site, connect, rows
 from plugins.enopax_postgres.tests.writing import TABLE, Writer
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @asynccontextmanager
@@ -38,7 +38,7 @@ async def writing(database: dict[str, Any]) -> AsyncIterator[Writer]:
 async def more(writer: Writer, count: int) -> None:
     """Wait for further acknowledgements."""
     wanted = len(writer.acknowledged) + count
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while not writer.wrote(wanted):  # noqa: ASYNC110  # what is waited for happens in a thread
             await anyio.sleep(0.01)
 
@@ -98,7 +98,7 @@ async def lost(database: dict[str, Any], writer: Writer) -> set[int]:
 async def test_the_replica_shows_what_was_committed_and_takes_no_writes(site: Site, pair: dict[str, Any]) -> None:
     await rows(pair, "CREATE TABLE shown (i int)", "INSERT INTO shown VALUES (1)")
     await site.call("PATCH", f"/{pair['id']}", {"maintenanceWindow": "Mon 01:00"})  # returns once the replica has caught up
-    with psycopg.connect(pair["credentials"]["replicaUrl"], connect_timeout=10) as replica:
+    with psycopg.connect(pair["credentials"]["replicaUrl"], connect_timeout=60) as replica:
         assert replica.execute("SELECT i FROM shown").fetchall() == [(1,)]
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             replica.execute("INSERT INTO shown VALUES (2)")
@@ -108,13 +108,13 @@ async def test_the_replica_shows_a_certificate_that_the_given_authority_verifies
     authority = tmp_path / "ca.pem"
     authority.write_text(pair["credentials"]["ca"])
     url = pair["credentials"]["replicaUrl"]
-    with psycopg.connect(url, sslmode="verify-full", sslrootcert=str(authority), connect_timeout=10) as replica:
+    with psycopg.connect(url, sslmode="verify-full", sslrootcert=str(authority), connect_timeout=60) as replica:
         assert replica.pgconn.ssl_in_use
 
 
 async def test_nobody_reads_the_replica_without_tls(pair: dict[str, Any]) -> None:
     with pytest.raises(psycopg.OperationalError, match="no encryption"):
-        psycopg.connect(pair["credentials"]["replicaUrl"], sslmode="disable", connect_timeout=10)
+        psycopg.connect(pair["credentials"]["replicaUrl"], sslmode="disable", connect_timeout=60)
 
 
 async def test_how_far_the_replica_is_behind_is_measured(site: Site, pair: dict[str, Any]) -> None:
@@ -169,7 +169,7 @@ async def test_a_commit_waits_until_the_replica_has_it(site: Site, careful: dict
 async def waits_for_the_replica(looking: psycopg.Connection[Any], pid: int) -> None:
     """Wait until a session does."""
     query = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while looking.execute(query, (pid,)).fetchone() != ("SyncRep",):  # noqa: ASYNC110  # what is waited for happens in the server
             await anyio.sleep(0.01)
 
@@ -199,7 +199,7 @@ async def test_credentials_rotate_while_the_replica_is_away(site: Site) -> None:
     new = await site.call("POST", f"/{made['id']}/credentials/rotate")
     assert await rows(new, "SELECT 1") == [(1,)]
     await site.call("POST", f"/{made['id']}/replica/rebuild")
-    with psycopg.connect(new["credentials"]["replicaUrl"], connect_timeout=10) as replica:
+    with psycopg.connect(new["credentials"]["replicaUrl"], connect_timeout=60) as replica:
         assert replica.execute("SELECT 1").fetchone() == (1,)
 
 
@@ -209,7 +209,7 @@ async def test_a_recovery_in_place_makes_the_replica_anew(site: Site, pair: dict
     await rows(pair, "CREATE TABLE undone (i int)")
     await site.call("POST", f"/{pair['id']}/recover", {"inPlace": True, "time": moment.isoformat()})
     assert await replicated(site, pair) == ("True", "Streaming")
-    with psycopg.connect(pair["credentials"]["replicaUrl"], connect_timeout=10) as replica:
+    with psycopg.connect(pair["credentials"]["replicaUrl"], connect_timeout=60) as replica:
         assert replica.execute("SELECT to_regclass('kept')::text, to_regclass('undone')::text").fetchone() == ("kept", None)
 
 
@@ -218,7 +218,7 @@ async def test_a_plan_brings_its_replica_and_takes_it_along(site: Site) -> None:
     grown = await site.call("PATCH", f"/{made['id']}", {"plan": "postgres-medium"})
     assert grown["connection"].keys() >= {"direct", "replica"}
     url = (await site.call("GET", f"/{made['id']}/credentials"))["credentials"]["replicaUrl"]
-    with psycopg.connect(url, connect_timeout=10) as replica:
+    with psycopg.connect(url, connect_timeout=60) as replica:
         assert replica.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
     shrunk = await site.call("PATCH", f"/{made['id']}", {"plan": "postgres-small"})
     assert "replica" not in shrunk["connection"]

@@ -8,12 +8,11 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from plugins.enopax_postgres.tests.conftest import Site, rows
+from plugins.enopax_postgres.tests.conftest import Site, parts, rows
 
 from enopax_core.errors import TemporaryError
-from enopax_postgres import plugin, quota, watch
+from enopax_postgres import quota, watch
 from enopax_postgres.layout import Layout
-from enopax_postgres.parts import Parts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -25,11 +24,6 @@ def _brisk() -> Iterator[None]:
         patch.setattr(watch, "TICK", 0.02)
         patch.setattr(watch, "LONGEST", 0.02)
         yield
-
-
-def parts(site: Site) -> Parts:
-    """What does the plugin's work in this site."""
-    return plugin._service(site.core.host).parts()
 
 
 async def test_a_connection_that_the_server_ends_is_a_temporary_error(site: Site, database: dict[str, Any]) -> None:
