@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.acceptance.installing import install_plugin
 from tests.acceptance.serverkit import Server, alive, eventually
 
 HERE = Path(__file__).parent / "lamps"
@@ -112,25 +113,13 @@ class House:
 @contextlib.contextmanager
 def house_on(data_dir: Path, *options: str) -> Iterator[House]:
     """A server with lamps that is started by the block, and nothing of it left afterwards."""
-    plugins = data_dir.parent / "plugins"
-    _install(plugins)
-    environ = {"PYTHONPATH": str(plugins), "ENOPAX_RUNTIME_USER": "nobody"}
-    house = House(Server(data_dir, **environ))
+    environ = install_plugin(data_dir.with_name("plugins"), HERE / "enopax_lamps.py")
+    house = House(Server(data_dir, ENOPAX_RUNTIME_USER="nobody", **environ))
     try:
         yield house
     finally:
         house.server.close()
         house.kill_everything()
-
-
-def _install(folder: Path) -> None:
-    """The provider as an installed distribution: a module and its entry point."""
-    folder.mkdir()
-    (folder / "enopax_lamps.py").symlink_to(HERE / "enopax_lamps.py")
-    metadata = folder / "enopax_lamps-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: enopax-lamps\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text("[enopax]\nlamps = enopax_lamps\n")
 
 
 def _cmdline(pid: int) -> bytes:

@@ -15,9 +15,11 @@ import pytest
 from cryptography.fernet import Fernet, InvalidToken
 from tests.integration.conftest import PLACE, WHERE, House, opened
 
-from enopax_core.core.reseal import rotate_secrets
+from enopax_core import Change, Core, hookimpl
+from enopax_core.core.reseal import reseal, rotate_secrets
 from enopax_core.errors import DataDirectoryInUse
 from enopax_core.ledger import resources
+from enopax_core.provider import Price
 from enopax_core.vault import Vault
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +62,32 @@ async def test_a_rotation_beside_a_running_server_is_refused(data_dir: Path) -> 
         with pytest.raises(DataDirectoryInUse):
             await rotate_secrets(data_dir)
         assert len(keys(data_dir)) == 1
+
+
+class RotatesMeanwhile:
+    """A new key, and everything sealed under it, once, after a change was made ready and before it is written."""
+
+    def __init__(self) -> None:
+        self.core: Core | None = None
+
+    @hookimpl
+    async def enopax_admit(self, change: Change) -> Price | None:
+        core, self.core = self.core, None
+        if core is not None:
+            core.vault.add_key()
+            await reseal(core.vault, core.ledger)
+        return None
+
+
+async def test_what_was_sealed_before_a_rotation_and_is_written_after_it_stays_readable(data_dir: Path) -> None:
+    meanwhile = RotatesMeanwhile()
+    async with opened(data_dir, meanwhile) as house:
+        meanwhile.core = house.core
+        made = await house.make(password="first")
+    async with opened(data_dir) as house:  # which knows the newest key alone
+        record = await house.core.ledger.read(partial(resources.get, id=made["id"]))
+        assert record is not None
+        assert house.core.vault.open(record.sealed_config) == {"password": "first"}
 
 
 # ── Killed ────────────────────────────────────────────────────────────────────────────────────────────────────────────
