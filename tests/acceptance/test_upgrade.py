@@ -18,6 +18,7 @@ from tests.acceptance.gitkit import Person
 from tests.acceptance.test_backup import enopax
 from tests.acceptance.upgrade import CALM, KEYED, Installation
 
+pytestmark = pytest.mark.timeout(300)
 KEPT = sorted((Path(__file__).parents[1] / "fixtures").glob("*.tar.gz"))
 LARGEST = 200_000  # bytes of a kept installation: it stays in everybody's clone for ever
 STATES = {

@@ -141,6 +141,22 @@ def test_the_log_of_a_server_that_has_taken_over_is_the_one_that_is_copied(tmp_p
     assert (tmp_path / f"copy/databases/orders/wal/{SYSTEM}/{segment(5)}.gz").exists()
 
 
+def test_the_log_of_a_database_that_was_a_spare_is_copied_and_its_name_goes_along(tmp_path: Path) -> None:
+    home, spare = tmp_path / "postgres", "postgres-spare-0123abcd"
+    layout = Layout(home=tmp_path / f"services/{spare}-postgres", backups=home / "backups/orders")
+    for folder in (home / "authority", layout.data / "global", layout.data / "pg_wal", layout.bases):
+        folder.mkdir(parents=True)
+    (layout.data / "global/pg_control").write_bytes(struct.pack("=Q", SYSTEM))
+    host = FakeHost(tmp_path)
+    Machine(host).names.give(spare, "orders")
+    keep(Catalogue(layout, Machine(host)), "a", 3)
+    write(layout, 5)
+    (tmp_path / "copy").mkdir()
+    Safekeeping(host, None).back_up(tmp_path / "copy", None)
+    assert (tmp_path / f"copy/databases/orders/wal/{SYSTEM}/{segment(5)}.gz").exists()
+    assert (tmp_path / "copy/spares/orders").read_text() == spare
+
+
 def test_backups_of_another_installation_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "copies/orders").mkdir(parents=True)
     (tmp_path / "backups/orders/base").mkdir(parents=True)

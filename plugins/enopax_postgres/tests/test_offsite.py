@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +24,7 @@ import obstore
 import pytest
 from plugins.enopax_postgres.tests.conftest import PLACE
 from plugins.enopax_postgres.tests.test_installation_copies import NOON, SYSTEM, archive, keep, segment
-from plugins.enopax_postgres.tests.test_safekeeping import active, found, query, remove
+from plugins.enopax_postgres.tests.test_safekeeping import SLOW, active, found, query, remove
 from pydantic import SecretStr
 from tests.acceptance.serverkit import Server, eventually
 from tests.acceptance.test_backup import enopax
@@ -38,6 +38,7 @@ from enopax_postgres.looks import COPIES_LATE, copied
 from enopax_postgres.machine import Machine
 from enopax_postgres.settings import PostgresSettings
 
+pytestmark = pytest.mark.timeout(900)
 BUCKET = "backups"
 WEEK = timedelta(days=7)
 
@@ -81,20 +82,17 @@ def store() -> Iterator[tuple[str, str, str]]:
     if given.hostname:
         yield f"{given.scheme}://{given.hostname}:{given.port}", given.username or "", given.password or ""
         return
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]
+    with (
+        tempfile.NamedTemporaryFile("r") as said,
+        subprocess.Popen(command, stdout=said.fileno(), stderr=said.fileno()) as process,
+    ):
         try:
-            eventually("the store answers", lambda: process.poll() is not None or not _refuses(port))
-            yield f"http://127.0.0.1:{port}", "a-key-of-the-store", "a-secret-of-the-store"
+            running = r"Running on (http://127\.0\.0\.1:\d+)"
+            address = eventually("the store answers", lambda: re.search(running, Path(said.name).read_text()))
+            yield address[1], "a-key-of-the-store", "a-secret-of-the-store"
         finally:
             process.terminate()
-
-
-def _refuses(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +192,13 @@ def story(bucket: Bucket) -> Iterator[Story]:
         query(made, folder, "INSERT INTO t VALUES (2)")
         second = found(before, "POST", f"/{made['id']}/backups")["id"]
         kept = before.data_dir / "postgres/backups" / made["id"]
-        eventually("both are copied", lambda: _copied(bucket, kept, first) and _copied(bucket, kept, second))
+        eventually("both are copied", lambda: _copied(bucket, kept, first) and _copied(bucket, kept, second), SLOW)
 
         before.kill()
         for name in ("base", "wal"):
             shutil.rmtree(kept / name)
         before.start()
-        eventually("they are fetched", lambda: {first, second} <= _backups(before, made["id"]))
+        eventually("they are fetched", lambda: {first, second} <= _backups(before, made["id"]), SLOW)
         again = found(before, "POST", f"/{made['id']}/recover", {"name": "earlier", "backup": first})
         earlier = query(active(before, again["id"]), folder, "SELECT i FROM t")
         pid = (before.data_dir / "services" / f"{made['id']}.postgres/data/postmaster.pid").read_text().split()[0]
@@ -214,7 +212,7 @@ def story(bucket: Bucket) -> Iterator[Story]:
         after.start()
         active(after, made["id"])
         kept = after.data_dir / "postgres/backups" / made["id"]
-        eventually("it is copied in turn", (kept / "offsite").exists)
+        eventually("it is copied in turn", (kept / "offsite").exists, SLOW)
         places = (place, (kept / "offsite").read_text().strip())
         yield Story(folder=folder, made=made, earlier=earlier, spoken=spoken, after=after, places=places)
     finally:
@@ -253,7 +251,7 @@ def test_the_secret_is_in_no_log_argument_or_environment_of_a_server(story: Stor
 
 def test_a_purge_removes_what_this_installation_has_copied(story: Story, bucket: Bucket) -> None:
     first, second = story.places
-    eventually("something was copied", lambda: bucket.names(f"{second}/"))
+    eventually("something was copied", lambda: bucket.names(f"{second}/"), SLOW)
     found(story.after, "DELETE", f"/{story.made['id']}?purge=true")
     eventually("it is gone", lambda: story.after.api.get(f"/v1/postgres/{story.made['id']}").status_code == 404)
     assert (bucket.names(f"{second}/"), bool(bucket.names(f"{first}/"))) == (set(), True)

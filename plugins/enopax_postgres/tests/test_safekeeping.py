@@ -22,10 +22,13 @@ from tests.acceptance.test_backup import enopax
 
 from enopax_core import Core, Settings
 
+SLOW = 300.0  # seconds until what takes seconds is called missing: a base backup, a recovery
+pytestmark = pytest.mark.timeout(900)
+
 
 def found(server: Server, method: str, path: str, body: Any = None) -> dict[str, Any]:
     """What a server answers; operations are waited for."""
-    answer = server.api.request(method, f"/v1/postgres{path}", json=body, headers={"Prefer": "wait=60"})
+    answer = server.api.request(method, f"/v1/postgres{path}", json=body, headers={"Prefer": "wait=45"})
     assert answer.is_success, answer.text
     content: dict[str, Any] = answer.json()
     return content
@@ -43,7 +46,7 @@ def query(database: dict[str, Any], folder: Path, statement: LiteralString) -> l
 
 def active(server: Server, id: str) -> dict[str, Any]:
     """A database that has come up, with its credentials."""
-    eventually("the database is up", lambda: found(server, "GET", f"/{id}")["status"] == "active")
+    eventually("the database is up", lambda: found(server, "GET", f"/{id}")["status"] == "active", SLOW)
     return {**found(server, "GET", f"/{id}"), **found(server, "GET", f"/{id}/credentials")}
 
 
