@@ -80,12 +80,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={
-                **os.environ,
-                "ENOPAX_PORT": "0",
-                "ENOPAX_SSH_PORT": "0",
-                "ENOPAX_POSTGRES_SPARES": "0",
-            },  # the README's may be in use
+            # Ports of its own, because the README's may be in use; no spare, because no page looks at it.
+            env={**os.environ, "ENOPAX_PORT": "0", "ENOPAX_SSH_PORT": "0", "ENOPAX_POSTGRES_SPARES": "0"},
         )
     try:
         eventually("the server says where it is", lambda: server.poll() is not None or (folder / "data/server.json").exists())
