@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import psutil
 import psycopg
@@ -103,11 +104,9 @@ class Bench:
 
     def await_spare(self) -> None:
         """Return once a server runs that belongs to no database."""
-        data, given = self._running.data_dir, set[str]()
-        while not {path.name.removesuffix("-pgbouncer") for path in data.glob("services/postgres-spare-*-pgbouncer")} - given:
-            time.sleep(0.1)
-            given = {file.read_text() for file in data.glob("postgres/spares/[!.]*")}
-        time.sleep(1)  # until it is ready
+        request = Request(f"{self._running.url}/metrics", headers={"X-API-Key": self._running.key})
+        while "enopax_postgres_spares 1.0" not in urlopen(request).read().decode():
+            time.sleep(0.5)
 
     def throughput(self) -> list[Line]:
         """pgbench over TLS: plain PostgreSQL with the same parameters and niceness, ours, and through the pooler."""

@@ -160,6 +160,18 @@ class Databases:
         self.start(operation, instance)
         self.furnish(instance, username, password)
 
+    def hand_over(self, operation: Progress, instance: Instance, username: str, password: str) -> None:
+        """Make a spare a new database and let a login role in with a password: what `create` does is done, for nobody."""
+        operation.progress("configure", "Taking a server that runs already")
+        self.prepare(instance)
+        self.configure(instance)
+        self._machine.ensure(services.server(instance, self._address))
+        with self.administration(instance, instance.config.database) as connection:
+            roles.set_password(connection, username, password)
+            connection.execute("SELECT pg_reload_conf()")  # it has run with other access rules
+        self.extend(instance)
+        self._ensure_pooler(instance)
+
     def prepare(self, instance: Instance) -> None:
         """Make the directories of a database."""
         self._files.directories(instance)
@@ -206,16 +218,19 @@ class Databases:
             roles.ensure_roles(connection, REPLICATION)
             roles.ensure_database(connection, instance.config.database)
             roles.set_password(connection, username, password)
-            connection.execute("SELECT pg_reload_conf()")  # a spare has run with other access rules
         self.extend(instance)
         self.pool(instance)
 
     def pool(self, instance: Instance) -> None:
         """Have the pooler in front run, and read its files again."""
+        if self._pgbouncer is not None and instance.pooler_port is not None:
+            with self.administration(instance, instance.config.database) as connection:
+                pooler.ensure_lookup(connection, roles.LOGINS)
+        self._ensure_pooler(instance)
+
+    def _ensure_pooler(self, instance: Instance) -> None:
         if self._pgbouncer is None or instance.pooler_port is None:
             return
-        with self.administration(instance, instance.config.database) as connection:
-            pooler.ensure_lookup(connection, roles.LOGINS)
         self._machine.ensure(services.pooler(instance, self._address, self._pgbouncer, instance.pooler_port))
         self._machine.signal(instance.id + POOLER, "HUP")
 

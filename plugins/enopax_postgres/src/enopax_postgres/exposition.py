@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -17,7 +17,9 @@ PREFIX = "enopax_postgres_"
 class Exposition(Collector):
     """Shows what was measured last: a scrape never waits for a database."""
 
-    def __init__(self) -> None:
+    def __init__(self, spares: Callable[[], int]) -> None:
+        """`spares` counts the servers that belong to no database."""
+        self._spares = spares
         self._measured: dict[str, Mapping[str, Measured]] = {}
         self._lock = threading.Lock()
 
@@ -35,7 +37,8 @@ class Exposition(Collector):
         """See prometheus_client."""
         with self._lock:
             measured = dict(self._measured)
-        families: dict[str, GaugeMetricFamily] = {}
+        spares = PREFIX + "spares"
+        families = {spares: GaugeMetricFamily(spares, "Servers that run for the next databases.", value=self._spares())}
         for resource, found in measured.items():
             for name, metric in found.items():
                 shown = name if name.startswith("pg_") else PREFIX + name

@@ -61,11 +61,13 @@ class PostgresProvider(Provider[DatabaseConfig]):
         parts, origin = self._parts(), resource.config.recover_from
         operation.progress("allocate", "Choosing programs and a port")
         version = resource.config.version if origin is None else parts.recovery.version(origin)
-        parts.spares.take(resource)
+        spare = parts.spares.take(resource)
         instance = parts.databases.allocate(resource, version)
         anyio.from_thread.run(operation.announce, parts.databases.outcome(instance))
         username, password = parts.databases.first_login(resource)
-        if origin is None:
+        if spare:
+            parts.databases.hand_over(operation, instance, username, password)
+        elif origin is None:
             parts.databases.create(operation, instance, username, password)
         else:
             parts.recovery.create(operation, instance, origin, username, password)

@@ -91,10 +91,10 @@ class PostgresService:
             await anyio.sleep(IDLE)
         from enopax_postgres.watch import Watch  # as above
 
-        exposition = Exposition()
+        parts = await anyio.to_thread.run_sync(self.parts)
+        exposition = Exposition(lambda: len(parts.spares.ready))
         self._host.registry.register(exposition)
         try:
-            parts = await anyio.to_thread.run_sync(self.parts)
             async with anyio.create_task_group() as group:
                 group.start_soon(parts.spares.run)
                 group.start_soon(Watch(self._host, parts, exposition).run)

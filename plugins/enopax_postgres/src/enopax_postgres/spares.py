@@ -52,16 +52,23 @@ class Spares:
         """Names of those that can be taken now."""
         return tuple(self._ready)
 
-    def take(self, resource: Resource[DatabaseConfig]) -> None:
-        """Let a new database be a spare, if one fits. What was begun by an earlier attempt stays as it is."""
+    def take(self, resource: Resource[DatabaseConfig]) -> bool:
+        """Let a new database be a spare, if one fits. What was begun by an earlier attempt stays as it is.
+
+        Returns whether it is one.
+        """
         config, fresh = resource.config, DatabaseConfig()
+        if is_spare(self._machine.names.of(resource.id)):
+            return True
         if resource.plan != self._databases.first_plan or any(getattr(config, name) != getattr(fresh, name) for name in FIXED):
-            return
+            return False
         if self._databases.exists(resource.id):
-            return
+            return False
         with self._changing:
             if self._ready and config.version in ("default", str(self._databases.spare(self._ready[0]).installation.major)):
                 self._machine.names.give(self._ready.pop(0), resource.id)
+                return True
+        return False
 
     # ── In the background ─────────────────────────────────────────────────────────────────────────────────────────────
 
