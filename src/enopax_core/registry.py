@@ -188,6 +188,8 @@ def _checked(provider: Provider[Any], plugin: str) -> Registered:
         for hook in ("restore", "purge"):
             if not overrides(provider, hook):
                 raise PluginRefused(f"{kind.__qualname__} keeps deleted data (`retention`), so it must implement {hook}. ({at})")
+    if overrides(provider, "follow") and not overrides(provider, "logs"):
+        raise PluginRefused(f"{kind.__qualname__} lets its log be followed (`follow`), so it must implement logs. ({at})")
     endpoints, schedules = provider.endpoints(), provider.schedules()
     _check_plans(provider)
     for endpoint in endpoints:

@@ -6,11 +6,12 @@ import json
 import logging
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 from pydantic import Field
 
 from enopax_core.errors import PermanentError
@@ -105,6 +106,11 @@ class Boxes(Provider[BoxConfig]):
 
     def logs(self, resource: Resource[BoxConfig]) -> Sequence[LogLine]:
         return [LogLine(time=datetime(2026, 1, day, tzinfo=UTC), message="opened") for day in (1, 2)]
+
+    async def follow(self, resource: Resource[BoxConfig]) -> AsyncGenerator[LogLine, None]:
+        for line in self.logs(resource):
+            yield line
+        await anyio.sleep_forever()
 
     def inventory(self) -> Iterable[str]:
         return [path.name for folder in (self.live, self.kept) if folder.exists() for path in folder.iterdir()]

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import signature
 from pathlib import Path
@@ -270,6 +270,17 @@ class NewestFirst(Boxes):
         return [LogLine(time=datetime(2026, 1, day, tzinfo=UTC), message="opened") for day in (2, 1)]
 
 
+class FollowsFromTheEnd(Boxes):
+    async def follow(self, resource: Resource[BoxConfig]) -> AsyncGenerator[LogLine, None]:
+        return
+        yield LogLine(time=datetime(2026, 1, 1, tzinfo=UTC), message="opened")
+
+
+class FollowsAtOnce(Boxes):
+    def follow(self, resource: Resource[BoxConfig]) -> AsyncGenerator[LogLine, None]:
+        return [LogLine(time=datetime(2026, 1, 1, tzinfo=UTC), message="opened")]  # type: ignore[return-value]  # what is tested
+
+
 class PreviewsByDoing(Boxes):
     def preview(self, resource: Resource[BoxConfig]) -> Sequence[Action]:
         self._write(resource)
@@ -420,6 +431,8 @@ BROKEN: Sequence[tuple[type[Boxes], str, str]] = [
     (OddName, "metrics_are_measured_values", "must be named by a word"),
     (NoUnit, "metrics_are_measured_values", "needs a unit"),
     (NewestFirst, "logs_are_lines_oldest_first", "the oldest line first"),
+    (FollowsFromTheEnd, "following_begins_with_the_latest_lines", "must begin with the latest lines"),
+    (FollowsAtOnce, "following_begins_with_the_latest_lines", "must be an asynchronous generator"),
     (PreviewsByDoing, "preview_changes_nothing", "After preview was called for a new resource"),
     (SameToken, "rotate_issues_new_credentials", "left the credentials as they were"),
     (TokenByAnotherName, "rotate_issues_new_credentials", "by the same names"),

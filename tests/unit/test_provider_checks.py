@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from enopax_core.errors import PermanentError, PluginRefused
 from enopax_core.provider import (
     Config,
     Download,
+    LogLine,
     Observed,
     Operation,
     Outcome,
@@ -203,6 +204,15 @@ def test_two_providers_cannot_share_an_endpoint(tmp_path: Path) -> None:
 def test_who_keeps_deleted_data_must_be_able_to_restore_and_purge_it(tmp_path: Path) -> None:
     with pytest.raises(PluginRefused, match="must implement restore"):
         Core(Settings(data_dir=tmp_path), plugins=[type("Keeper", (Plain,), {"retention": timedelta(days=1)})()])
+
+
+def test_whose_log_can_be_followed_must_be_able_to_show_it(tmp_path: Path) -> None:
+    class Follower(Plain):
+        async def follow(self, resource: Resource[Any]) -> AsyncGenerator[LogLine, None]:
+            yield LogLine(time=datetime.now(UTC), message="one")
+
+    with pytest.raises(PluginRefused, match="must implement logs"):
+        Core(Settings(data_dir=tmp_path), plugins=[Follower()])
 
 
 def test_two_plans_of_one_id_are_refused(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ import psycopg
 import pytest
 from plugins.enopax_postgres.tests.conftest import PATIENCE, Site, connect, rows
 from plugins.enopax_postgres.tests.writing import TABLE, Writer
+from psycopg import sql
+
+from enopax_core import INSTALLATION
+from enopax_core.provider import LogLine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -92,6 +96,19 @@ async def lost(database: dict[str, Any], writer: Writer) -> set[int]:
     return set(writer.acknowledged) - {number for (number,) in await rows(database, "SELECT i FROM t")}
 
 
+async def tells(log: AsyncGenerator[LogLine | None, None], database: dict[str, Any], name: str) -> None:
+    """Whoever follows the log reads what the server has to say now, of a column that there is not."""
+
+    def ask() -> None:
+        with connect(database) as connection, pytest.raises(psycopg.errors.UndefinedColumn):
+            connection.execute(sql.SQL("SELECT {}").format(sql.Identifier(name)))
+
+    await anyio.to_thread.run_sync(ask)
+    with anyio.fail_after(60):
+        while (line := await anext(log)) is None or name not in line.message:
+            pass
+
+
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -128,11 +145,14 @@ async def test_how_far_the_replica_is_behind_is_measured(site: Site, pair: dict[
 
 async def test_failovers_in_order_there_and_back_lose_nothing_and_keep_the_address(site: Site, pair: dict[str, Any]) -> None:
     first = primary_of(site, pair)
-    async with writing(pair) as writer:
+    log = await site.core.logs.follow(INSTALLATION, "postgres", pair["id"])
+    assert log is not None
+    async with aclosing(log), writing(pair) as writer:
         for expected in (replica_of(site, pair), first):
             await site.call("POST", f"/{pair['id']}/failover")
             await more(writer, 10)
             assert primary_of(site, pair) == expected
+            await tells(log, pair, f"on_{expected.name[-12:]}".replace("-", "_").replace(".", "_"))
     assert await lost(pair, writer) == set()
     shown = await site.call("GET", f"/{pair['id']}")
     assert (shown["status"], shown["access"]) == ("active", pair["access"])

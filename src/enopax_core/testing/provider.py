@@ -11,11 +11,13 @@ import inspect
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import anyio
 import pytest
 
 from enopax_core.core.acceptance import Accepted
@@ -237,6 +239,23 @@ class ProviderConformance(Asynchronous):
             promise(all(isinstance(line, LogLine) for line in lines), "logs must return LogLine(time=…, message=…) values.")
             times = [line.time for line in lines]
             promise(times == sorted(times), "logs must return the oldest line first.")
+
+    async def test_following_begins_with_the_latest_lines(self, bench: Bench) -> None:
+        async with bench.open() as opened:
+            self._offers(opened, "follow")
+            record = await opened.provision("one", self.config)
+            resource = await opened.resource(record)
+            latest = await opened.calls(opened.calls.hooks.logs, resource=resource)
+            written = opened.registered.provider.follow(resource)
+            promise(isinstance(written, AsyncGenerator), "follow must be an asynchronous generator: `async def` with `yield`.")
+            found = list[LogLine | None]()
+            async with aclosing(written):
+                with anyio.move_on_after(self.patience):
+                    while len(found) < len(latest):
+                        found.append(await anext(written, None))
+            told = f"follow must begin with the latest lines, as logs gives them: {len(latest)} of them, {len(found)} came."
+            promise(len(found) == len(latest) and None not in found, told)
+            promise(all(isinstance(line, LogLine) for line in found), "follow must yield LogLine(time=…, message=…) values.")
 
     async def test_preview_changes_nothing(self, bench: Bench) -> None:
         async with bench.open() as opened:

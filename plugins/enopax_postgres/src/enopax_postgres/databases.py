@@ -5,6 +5,7 @@ Each step is repeatable, because any of them may be the last one before a kill.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -323,9 +324,17 @@ class Databases:
         """The latest lines of the server, oldest first. They hold no statement."""
         return self._machine.logs(id + self.primary(id), lines)
 
-    def follow(self, id: str, lines: int) -> AsyncGenerator[LogLine, None]:
-        """The same, then each line as it is written by the server that is the primary now."""
-        return self._machine.follow(id + self.primary(id), lines)
+    async def follow(self, id: str, lines: int) -> AsyncGenerator[LogLine, None]:
+        """The same, then each line as it is written; after a failover, by the server that took over."""
+        while True:
+            server = self.primary(id)
+            async with contextlib.aclosing(self._machine.follow(id + server, lines)) as written:
+                async for line in written:
+                    yield line
+                    if self.primary(id) != server:  # seen by what the old one tells as it ends and begins to follow
+                        break
+            if self.primary(id) == server:
+                return
 
     # ── Ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
