@@ -67,7 +67,7 @@ async def _loop_watch(anyio_backend: str) -> AsyncIterator[None]:
 @pytest.fixture(autouse=True)
 def _watched_loop(request: pytest.FixtureRequest) -> None:
     """Fail an asynchronous test that blocks its event loop, and with it every other request of a server."""
-    if "anyio_backend" in request.fixturenames:
+    if "anyio_backend" in request.fixturenames and request.node.get_closest_marker("blocking") is None:
         request.getfixturevalue("_loop_watch")
 
 

@@ -19,7 +19,7 @@ from enopax_core.provider import Action, Config, LogLine, Metric, Observed, Oper
 
 log = logging.getLogger("boxes")
 PAUSES = 15
-"""How often one sleeps for a beat that holds up the loop: longer than a kit allows, shorter than what every test is held to.
+"""How often one sleeps for a beat that holds up the loop: longer than a kit allows.
 
 Counted, because the watch counts too: a machine that stands still meanwhile changes neither of the two."""
 

@@ -393,6 +393,7 @@ class Kit(PluginConformance):
         return file.read_text() if file.exists() else None
 
 
+@pytest.mark.blocking
 @pytest.mark.anyio
 @pytest.mark.parametrize(("kind", "promise", "message"), BROKEN, ids=[kind.__name__ for kind, _, _ in BROKEN])
 async def test_a_broken_promise_is_found_and_explained(

@@ -470,6 +470,7 @@ def _no_process_is_left() -> Iterator[None]:
             child.kill()
 
 
+@pytest.mark.blocking
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("provider", "promise", "message"), BROKEN, ids=[f"{provider.__name__}-{promise}" for provider, promise, _ in BROKEN]
