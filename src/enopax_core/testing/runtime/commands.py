@@ -58,7 +58,7 @@ class Commands(RuntimeKit):
         assert ended.output == b"beside\n"
 
     async def test_a_command_that_takes_too_long_is_ended_with_all_it_has_started(self, runtime: Runtime) -> None:
-        script = "(while :; do date +%s%N > beat; sleep 0.05; done) & sleep 1000"
+        script = "(while :; do date +%s%N >> beat; sleep 0.05; done) & sleep 1000"
         beat = await runtime.directory(ID) / "beat"
         for timeout in (1.5, 15, 60):  # the longer ones where the machine is so slow that it had not begun
             with pytest.raises(TimeoutError):
