@@ -18,8 +18,8 @@ PLACE = {"organisationName": "Acme", "projectName": "Web"}
 
 
 def client_of(server: Server) -> Client:
-    """A client with the owner's key."""
-    return Client(server.url, str(server.api.headers["x-api-key"]))
+    """A client with the owner's key, who waits more than a minute for a server that is slow to come back."""
+    return Client(server.url, str(server.api.headers["x-api-key"]), patience=Patience(tries=10))
 
 
 def test_a_resource_from_its_making_to_its_end(server: Server) -> None:
