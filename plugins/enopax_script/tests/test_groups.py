@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -78,6 +79,25 @@ async def test_a_cancelled_script_ends_with_its_group_and_may_clean_up_first(
     await gone(pid)
     assert (tmp_path / "data/tidied").exists()
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+async def test_a_script_cancelled_while_it_is_started_ends_with_its_group(
+    thing: Callable[..., Provider[Json]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, go_on = anyio.open_process, anyio.Event()
+
+    async def slowly(*arguments: Any, **named: Any) -> Any:
+        process = await real(*arguments, **named)
+        await go_on.wait()
+        return process
+
+    monkeypatch.setattr(anyio, "open_process", slowly)
+    async with anyio.create_task_group() as group:
+        group.start_soon(provision, thing(provision=f"{CHILD} wait"), Handle())
+        pid = await written(tmp_path / "data/child")
+        group.cancel_scope.cancel()
+        go_on.set()
+    await gone(pid)
 
 
 async def test_a_script_that_reports_progress_hears_of_a_cancellation_so(

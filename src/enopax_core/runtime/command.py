@@ -39,11 +39,21 @@ async def run_process(process: Mapping[str, Any], input: bytes, timeout: float |
     try:
         os.write(specification, json.dumps({**process, "parent": os.getpid()}).encode())
         command = [sys.executable, "-I", "-S", str(LAUNCH), f"/proc/self/fd/{specification}"]
-        running = await anyio.open_process(command, start_new_session=True, pass_fds=[specification])
+        running = await begin(command, pass_fds=[specification])
     finally:
         os.close(specification)
     with anyio.fail_after(timeout):
         return await converse(running, input, output)
+
+
+async def begin(command: Sequence[str], **how: Any) -> Process:
+    """Start a process that leads a group of its own, with `anyio.open_process`.
+
+    A cancellation waits until it has begun: asyncio would kill the process alone, and nobody would know of its group.
+    """
+    with anyio.CancelScope(shield=True):
+        running = await anyio.open_process(command, start_new_session=True, **how)
+    return running
 
 
 async def converse(running: Process, input: bytes, output: Sink | None = None) -> Completed:

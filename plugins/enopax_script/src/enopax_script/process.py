@@ -45,15 +45,16 @@ async def run(executable: Path, given: bytes, *, environment: Mapping[str, str],
     """
     ran = Ran(executable=executable)
     try:
-        process = await anyio.open_process(
-            [str(executable)],
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=executable.parent,
-            env=environment,
-            start_new_session=True,
-        )
+        with anyio.CancelScope(shield=True):  # cancelled in here, asyncio would kill the process alone, and not its group
+            process = await anyio.open_process(
+                [str(executable)],
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                cwd=executable.parent,
+                env=environment,
+                start_new_session=True,
+            )
     except OSError as error:
         ran.failure = PermanentError(f"{executable.name} cannot be run: {error.strerror}.")
         return ran

@@ -17,7 +17,7 @@ import anyio
 from anyio.streams.text import TextReceiveStream
 
 from enopax_core.errors import RuntimeUnavailable
-from enopax_core.runtime.command import converse
+from enopax_core.runtime.command import begin, converse
 from enopax_core.runtime.interface import Completed, Sink
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class ContainerEngine:
         command = [*self.base, *arguments]
         try:
             with anyio.fail_after(seconds):
-                running = await anyio.open_process(command, env={**os.environ, **(environment or {})}, start_new_session=True)
+                running = await begin(command, env={**os.environ, **(environment or {})})
                 return await converse(running, input, output)
         except TimeoutError as error:
             raise RuntimeUnavailable(f"{self.name} did not answer for {seconds} s.") from error
