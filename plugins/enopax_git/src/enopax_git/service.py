@@ -69,6 +69,8 @@ class GitService:
         # asyncssh takes 0.3 s, which only this and the SSH server's own process should pay, and not the event loop
         examine = await asyncio.to_thread(import_module, "enopax_git.examine")
         if running:
+            with contextlib.suppress(TimeoutError):  # told below
+                await self._ssh.ready()  # a server that has only just started takes connections in a moment
             return await examine.answering(self._settings.ssh_host, self._ssh_address[1], self._root)  # type: ignore[no-any-return]  # imported late
         return await asyncio.to_thread(examine.free, self._settings.ssh_host, self._settings.ssh_port)
 

@@ -35,7 +35,7 @@ async def check(installation: Installation) -> Sequence[Finding]:
     if closed:
         message = f"vault.keys does not open the secrets of {len(closed)} of {looked} resources, {closed[0]} among them."
         worse = [Finding(check="secrets", severity="error", message=message, remedy=REMEDY)]
-    return found("secrets", worse=worse, well=f"vault.keys opens the secrets of {looked} resources.")
+    return found("secrets", worse=worse, well="vault.keys opens every secret.")
 
 
 def _closed(vault: Vault, records: Sequence[ResourceRecord]) -> list[str]:
