@@ -145,6 +145,25 @@ def test_what_the_plan_no_longer_keeps_goes_from_the_store_too(bucket: Bucket, t
     assert {name.removeprefix(f"{place}/") for name in bucket.names(f"{place}/")} == left
 
 
+def test_from_where_it_was_restored_a_database_fetches_the_newest_good_backup(bucket: Bucket, tmp_path: Path) -> None:
+    first, catalogue = database(tmp_path / "first", "moved")
+    for hours, id in enumerate(("a", "b", "c")):
+        keep(catalogue, id, 3 + hours, hours=hours)
+    for number in (3, 4, 5):
+        archive(first, number)
+    copies = offsite(bucket, tmp_path / "first")
+    copies.ship(first, WEEK, NOON)
+    catalogue.save(catalogue.get("c").model_copy(update={"fault": "It was found to be damaged."}))
+    copies.ship(first, WEEK, NOON)
+    second, fetched = database(tmp_path / "second", "moved")
+    shutil.copy(first.offsite, second.origin)
+    offsite(bucket, tmp_path / "second").fetch_origin(second)
+    assert [backup.id for backup in fetched.all()] == ["b"]
+    assert (fetched.folder("b") / "PG_VERSION").read_text() == "17\n"
+    assert {file.name for file in second.archive.glob("*/*")} == {f"{segment(number)}.gz" for number in (4, 5)}
+    assert not second.origin.exists()
+
+
 def test_a_store_that_takes_nothing_is_told_without_its_secret(bucket: Bucket, tmp_path: Path) -> None:
     layout, catalogue = database(tmp_path, "away")
     keep(catalogue, "a", 3)

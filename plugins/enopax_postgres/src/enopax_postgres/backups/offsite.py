@@ -83,8 +83,9 @@ class Offsite:
         with _reachable():
             prefix = layout.origin.read_text("utf-8").strip()
             found = self._look(prefix)
-            if found.backups:
-                newest = max(found.backups.values(), key=lambda backup: backup.finished_at)
+            whole = [backup for backup in found.backups.values() if backup.fault is None]
+            if whole:
+                newest = max(whole, key=lambda backup: backup.finished_at)
                 self._fetch(layout, prefix, found, _chain(found.backups, newest))
             layout.origin.unlink()
 
