@@ -50,7 +50,7 @@ class Safekeeping:
             catalogue = Catalogue(layout, self._machine)
             if not layout.data.exists() and not catalogue.all():
                 continue
-            if parts is None or self._wanted(id, layout, catalogue, parts):
+            if parts is None or self._wanted(id, layout, catalogue, parts()):
                 installation.back_up(layout, catalogue, folder / DATABASES / id)
 
     def restore(self, folder: Path) -> None:
@@ -75,18 +75,20 @@ class Safekeeping:
             await self._host.resources.hold(record.id, "restored", "It is brought back from a backup of the installation.")
             await self._host.resources.release(record.id, "restored")
 
-    def _wanted(self, id: str, layout: Layout, catalogue: Catalogue, parts: Callable[[], Parts]) -> bool:
+    def _wanted(self, id: str, layout: Layout, catalogue: Catalogue, parts: Parts) -> bool:
         """Whether a resource needs it; then it has a backup, taken now where there was none."""
         record = anyio.from_thread.run(self._host.resources.get, id)
         if record is None or not record.has_backend:
             return False  # being made, or not to be finished: made anew from its configuration
+        if parts.offsite is not None:
+            parts.offsite.place(layout)  # where to look for what comes after this
         if installation.newest(layout, catalogue) is not None:
             return True
         if not record.live:
             log.warning("The deleted database %s has no good backup, and is left out of that of the installation.", id)
             return False
         try:
-            parts().backups.take(parts().databases.of(record), _on, full=True)
+            parts.backups.take(parts.databases.of(record), _on, full=True)
         except EnopaxError as error:
             raise Unavailable(
                 f"The database {id} has no backup that leads up to now, and none can be taken: {error.message}"

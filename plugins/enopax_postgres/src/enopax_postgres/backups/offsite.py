@@ -51,11 +51,19 @@ class Offsite:
         self._store, self._machine = store, machine
         self._shipped: dict[str, Shipped] = {}
         self._failing: dict[str, datetime] = {}
+        self._naming = threading.Lock()
         self._busy: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def failing_since(self, id: str) -> datetime | None:
         """Since when the copies of a database do not succeed; None: they do."""
         return self._failing.get(id)
+
+    def place(self, layout: Layout) -> str:
+        """The prefix of a database; made at the first call."""
+        with self._naming:
+            if not layout.offsite.exists():
+                self._machine.write(layout.offsite, f"{layout.backups.name}/{secrets.token_hex(4)}\n".encode())
+        return layout.offsite.read_text("utf-8").strip()
 
     def ship(self, layout: Layout, keep: timedelta, now: datetime) -> None:
         """Copy what is new, remove what is older than `keep`. The first time, fetch what is missing here. Blocks.
@@ -97,26 +105,21 @@ class Offsite:
         with self._busy[layout.backups.name], _reachable():
             self._shipped.pop(layout.backups.name, None)
             if layout.offsite.exists():
-                for page in obstore.list(self._store, f"{self._prefix(layout)}/"):
+                for page in obstore.list(self._store, f"{self.place(layout)}/"):
                     self._delete([one["path"] for one in page])
             shutil.rmtree(layout.backups, ignore_errors=True)
 
     # ── Writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _begin(self, layout: Layout, keep: timedelta, now: datetime) -> Shipped:
-        prefix = self._prefix(layout)
+        prefix = self.place(layout)
         found = self._look(prefix)
         gone = outdated(list(found.backups.values()), now, keep)
         self._fetch(layout, prefix, found, [backup for backup in found.backups.values() if backup not in gone])
         return found
 
-    def _prefix(self, layout: Layout) -> str:
-        if not layout.offsite.exists():
-            self._machine.write(layout.offsite, f"{layout.backups.name}/{secrets.token_hex(4)}\n".encode())
-        return layout.offsite.read_text("utf-8").strip()
-
     def _ship(self, layout: Layout, shipped: Shipped, keep: timedelta, now: datetime) -> None:
-        prefix, catalogue = self._prefix(layout), Catalogue(layout, self._machine)
+        prefix, catalogue = self.place(layout), Catalogue(layout, self._machine)
         for backup in catalogue.all():
             if backup.id not in shipped.backups and backup.fault is None and backup.verified_at is not None:
                 self._put_folder(f"{prefix}/base/{backup.id}.tar.gz", catalogue.folder(backup.id))
