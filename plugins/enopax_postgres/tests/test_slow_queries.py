@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -42,14 +43,25 @@ async def test_many_may_ask_at_once_for_the_first_time(site: Site, medium: dict[
 
 
 async def test_slow_queries_are_logged_once_and_without_their_values(site: Site, medium: dict[str, Any]) -> None:
-    await rows(medium, "SELECT 1 AS quick", "SELECT pg_sleep(1.1), 'open sesame' AS slow")
+    quick = await quick_one(medium)
+    await rows(medium, "SELECT pg_sleep(1.1), 'open sesame' AS slow")
     (once,) = await slow(site, medium)
     assert (once["calls"], once["meanSeconds"] > 1, once["longestSeconds"] > 1) == (1, True, True)
     await rows(medium, "SELECT pg_sleep(1.2), 'another' AS slow")
     assert [one["calls"] for one in await slow(site, medium)] == [1, 1]
     said = str(await site.call("GET", f"/{medium['id']}/slow-queries"))
     assert "sesame" not in said
-    assert "AS quick" not in said
+    assert quick not in said
+
+
+async def quick_one(database: dict[str, Any]) -> str:
+    """The name of a query that was quick: whoever waited for it, to log in included, did so for less than a second."""
+    for name in ("quick_a", "quick_b", "quick_c", "quick_d", "quick_e"):
+        began = time.monotonic()
+        await rows(database, f"SELECT 1 AS {name}")
+        if time.monotonic() - began < 1:
+            return name
+    raise AssertionError("this machine answers nothing within a second")
 
 
 async def test_insights_tell_which_queries_take_the_time_without_their_values(site: Site, medium: dict[str, Any]) -> None:
