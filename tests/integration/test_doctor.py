@@ -153,8 +153,10 @@ RUNNING = {"state": State.RUNNING, "owner": "frozen", "started_at": NOW, "lease_
 async def test_operations_that_do_not_get_on_are_told(closed: Path, fields: dict[str, Any], severity: str, remedy: str) -> None:
     await accept(closed, **fields)
     with DirectoryLock(closed):  # as a server that hangs holds it
-        found = (await at_rest(closed))["operations"]
+        findings = await at_rest(closed)
+    found = findings["operations"]
     assert (found.severity, found.remedy.startswith(remedy)) == (severity, True)
+    assert findings["server"].severity == "warning"
 
 
 async def test_with_the_server_stopped_what_ran_waits_for_the_next_start(closed: Path) -> None:

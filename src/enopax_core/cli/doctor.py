@@ -12,7 +12,7 @@ import click
 
 from enopax_core.cli.output import Output
 from enopax_core.cli.servers import HERE, find
-from enopax_core.client import Ask, Client
+from enopax_core.client import Ask, Client, Patience
 from enopax_core.errors import Unauthenticated, Unreachable
 
 Findings = Sequence[Mapping[str, Any]]
@@ -38,9 +38,9 @@ def _examined(profile: str | None, data_dir: Path | None, *, fix: bool) -> Findi
     ask: Ask[Findings] = Ask(method="POST" if fix else "GET", path="/v1/admin/doctor", read=lambda reply: reply.body["findings"])
     try:
         found = find(profile, data_dir)
-        with Client(found.url, found.key) as client:
+        with Client(found.url, found.key, patience=Patience(tries=1)) as client:  # one that hangs is not asked again and again
             return client.send(ask)
-    except (Unreachable, Unauthenticated):  # stopped, or owner.key holds no valid key: then the files are looked at
+    except (Unreachable, Unauthenticated):  # stopped, or it cannot be asked: then the files are looked at
         if elsewhere or not named.is_dir():
             raise
     return _at_rest(named.absolute(), fix=fix)

@@ -21,6 +21,13 @@ from enopax_core.records.finding import Finding
 from enopax_core.records.place import Target
 from enopax_core.records.principal import Permission, Principal
 
+UNASKED = Finding(
+    check="server",
+    severity="warning",
+    message="A server runs, but could not be asked: it lets nobody in, or does not answer. This is what the files say.",
+    remedy="mend owner.key, or restart the server: enopax serve",
+)
+
 
 class Examination:
     """Examines an open installation."""
@@ -35,18 +42,20 @@ class Examination:
 
 
 async def examine_at_rest(installation: Installation) -> Sequence[Finding]:
-    """The same where no server runs, or beside one that lets nobody in. A copy of the ledger is looked at, and migrated."""
+    """The same where no server runs, or beside one that could not be asked. A copy of the ledger is looked at, and migrated."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(DirectoryLock(installation.data_dir))
         except DataDirectoryInUse:
-            installation = replace(installation, running=True)
+            installation, unasked = replace(installation, running=True), [UNASKED]
+        else:
+            unasked = []
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         copy = Path(folder) / LEDGER
         try:
             await anyio.to_thread.run_sync(copy_database, installation.data_dir / LEDGER, copy)
             async with SqliteLedger(copy, tables=installation.tables, clock=installation.clock) as ledger:
-                return await examine(replace(installation, ledger=ledger))
+                return [*unasked, *await examine(replace(installation, ledger=ledger))]
         except StartupError as error:  # too new for this version, or no database at all
             unreadable = Finding(check="ledger", severity="error", message=error.message, remedy="enopax restore-backup")
-            return [*await examine(installation), unreadable]
+            return [*unasked, *await examine(installation), unreadable]
