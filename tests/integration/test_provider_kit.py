@@ -479,7 +479,7 @@ async def test_a_broken_promise_is_found_and_explained(
     provider: type[Boxes], promise: str, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kit = type("TestOne", (Kit,), {"provider": provider})()
-    bench = Bench(tmp_path / "data", kit.plugin, patience=0.3 if provider is NeverEnds else 30)
+    bench = Bench(tmp_path / "data", kit.plugin, patience=0.3 if provider is NeverEnds else 60)
     test = getattr(kit, f"test_{promise}")
     wanted = {name: value for name, value in {"bench": bench, "caplog": caplog}.items() if name in signature(test).parameters}
     with pytest.raises(pytest.fail.Exception, match=message):
