@@ -22,10 +22,12 @@ def faults(
     plans: Sequence[Plan],
     origin: ResourceRecord | None,
     used: Callable[[str], int],
+    major: Callable[[str], int | None],
 ) -> list[Fault]:
     """Everything that is wrong with a change of a database.
 
-    `origin` is the resource that `recoverFrom` names; `used` tells the bytes that count against a database's disk.
+    `origin` is the resource that `recoverFrom` names; `used` tells the bytes that count against a database's disk, `major`
+    the version that it has.
     """
     after = change.after
     if after is None:
@@ -33,7 +35,11 @@ def faults(
     if after.config["synchronous"] and not _has_replica(after, plans):
         return [Fault("/synchronous", "This plan has no replica that a commit could wait for.")]
     if change.before is not None:
-        return [*_fixed(change.before.config, after.config), *_shrinking(change.before, after, plans, used)]
+        return [
+            *_fixed(change.before.config, after.config),
+            *_shrinking(change.before, after, plans, used),
+            *_upgraded(change.before, after, installations, major),
+        ]
     if after.config.get("recoverFrom") is not None:
         return _origin(after, origin)
     return _new(after.config, installations)
@@ -71,6 +77,19 @@ def _fixed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Fault]:
         for name in FIXED
         if before.get(name) != after.get(name)
     ]
+
+
+def _upgraded(
+    before: ResourceRecord, after: ResourceRecord, installations: Installations, major: Callable[[str], int | None]
+) -> list[Fault]:
+    """The way is up, and to what is installed."""
+    version = after.config["version"]
+    if version in ("default", before.config["version"]):
+        return []
+    now = major(before.id)
+    if now is not None and int(version) < now:
+        return [Fault("/version", f"This is PostgreSQL {now} already, and there is no way back.")]
+    return _new(after.config, installations)
 
 
 def _shrinking(before: ResourceRecord, after: ResourceRecord, plans: Sequence[Plan], used: Callable[[str], int]) -> list[Fault]:

@@ -39,7 +39,7 @@ DATABASE = r"^[a-z][a-z0-9_]{0,62}$"
 LOCALE = r"^(C|C\.UTF-8|[a-z]{2,3}(-[A-Z][A-Za-z0-9]+)*)$"
 WINDOW = r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([01][0-9]|2[0-3]):[0-5][0-9]$"
 RESERVED = frozenset({"postgres", "template0", "template1", "pgbouncer"})
-FIXED = ("database", "locale", "version", "recoverFrom")
+FIXED = ("database", "locale", "recoverFrom")
 """Fields that keep the value they were created with."""
 
 
@@ -55,7 +55,10 @@ class DatabaseConfig(Config):
     """One database, with a server of its own."""
 
     version: Literal["default", "15", "16", "17", "18"] = Field(
-        default="default", description="Major version; `default` is the newest that is installed when the database is created."
+        default="default",
+        description="Major version, which a change may raise; `default` is the newest that is installed when the database is"
+        " created, and then leaves it as it is.",
+        json_schema_extra={"x-effect": "restart"},
     )
     database: str = Field(default="app", pattern=DATABASE, description="Name of the database.")
     locale: str = Field(

@@ -105,6 +105,11 @@ class Databases:
         layout = self.layout(id)
         return quota.used(layout) if layout.data.exists() else 0
 
+    def major(self, id: str) -> int | None:
+        """Major version of a database; None: it has no data."""
+        found = _major(self.layout(id))
+        return None if found is None else int(found)
+
     def primary(self, id: str) -> str:
         """Which of the two servers is the primary."""
         return primary(self._backups / id) or SERVER

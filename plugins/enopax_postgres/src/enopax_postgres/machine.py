@@ -145,6 +145,10 @@ class Machine:
         anyio.from_thread.run(self._host.ports.release, self.names.of(resource))
         self.names.forget(resource)
 
+    def give_back(self, resource: str, name: str) -> None:
+        """Give back the port of a resource for one purpose."""
+        anyio.from_thread.run(self._host.ports.release, self.names.of(resource), name)
+
     # ── Files of servers ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def home(self, service: str) -> Path:

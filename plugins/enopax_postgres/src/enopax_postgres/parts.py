@@ -29,6 +29,7 @@ from enopax_postgres.settings import PostgresSettings
 from enopax_postgres.slow_queries import SlowQueryLog
 from enopax_postgres.spares import Spares
 from enopax_postgres.templates import Templates
+from enopax_postgres.upgrades import Upgrades
 
 if TYPE_CHECKING:
     from enopax_postgres.backups.offsite import Offsite
@@ -48,6 +49,7 @@ class Parts:
     spares: Spares
     imports: Imports
     offsite: Offsite | None  # None: backups are copied nowhere
+    upgrades: Upgrades
 
 
 def compose(host: Host, settings: PostgresSettings, installations: Installations, plans: Sequence[Plan]) -> Parts:
@@ -61,6 +63,7 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
     machine.directory(home / "templates")
     authority = Authority(home / "authority")
     administrator = Administrator(authority, home / "administration")
+    templates = Templates(home / "templates", machine)
     databases = Databases(
         plans=plans,
         backups=folder,
@@ -68,13 +71,13 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         machine=machine,
         authority=authority,
         administrator=administrator,
-        templates=Templates(home / "templates", machine),
+        templates=templates,
         address=Address(listen=settings.host, public=settings.public_host or settings.host),
         pgbouncer=find(os.environ.get("PATH", "")),
         rotation_grace=timedelta(seconds=settings.rotation_grace),
     )
     clients = Clients(host)
-    backups = BackupKeeping(machine, administrator)
+    backups, replicas = BackupKeeping(machine, administrator), Replicas(databases, machine)
     offsite = None
     if settings.s3_bucket is not None:
         from enopax_postgres.backups.offsite import Offsite, open_store  # of the extra `s3`
@@ -85,10 +88,11 @@ def compose(host: Host, settings: PostgresSettings, installations: Installations
         backups=backups,
         recovery=Recovery(databases, backups, offsite),
         changes=Changes(databases),
-        replicas=Replicas(databases, machine),
+        replicas=replicas,
         looks=Looks(databases, backups, SlowQueryLog(machine), offsite),
         spares=Spares(databases, machine, settings.spares),
         dumps=Dumps(clients),
         imports=Imports(clients, databases, machine, home / "imports"),
+        upgrades=Upgrades(databases, backups, replicas, installations, templates, machine),
         offsite=offsite,
     )

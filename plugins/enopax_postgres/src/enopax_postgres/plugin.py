@@ -42,7 +42,9 @@ async def enopax_admit(host: Host, change: Change) -> None:
     source = (change.after.config.get("recoverFrom") or {}).get("resource")
     origin = None if source is None else await host.resources.get(source)
     service = _service(host)
-    found = await anyio.to_thread.run_sync(faults, change, service.installations, service.plans, origin, service.used)
+    found = await anyio.to_thread.run_sync(
+        faults, change, service.installations, service.plans, origin, service.used, service.major
+    )
     if found:
         raise Invalid(faults=found)
 

@@ -79,7 +79,8 @@ class PostgresProvider(Provider[DatabaseConfig]):
     def update(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Outcome:
         parts = self._parts()
         operation.progress("configure", "Changing the server's settings")
-        instance = parts.databases.find(resource)
+        parts.upgrades.mend(resource.id)
+        instance = parts.upgrades.ensure(operation, parts.databases.find(resource), resource.credentials)
         parts.changes.apply(instance)
         parts.replicas.ensure(operation, instance)
         known = resource.credentials  # the replica's address comes and goes with the plan
@@ -222,7 +223,10 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     def _refuse_target(self, resource: Resource[DatabaseConfig], request: RecoverRequest) -> None:
         parts = self._parts()
-        parts.backups.target(parts.databases.find(resource), backup=request.backup, time=request.time)
+        instance = parts.databases.find(resource)
+        target = parts.backups.target(instance, backup=request.backup, time=request.time)
+        if request.in_place:
+            parts.recovery.refuse(instance, target)
 
     @custom_endpoint("POST", "/recover", permission="restore", destructive=True, check=_refuse_target)
     def recover(self, operation: Operation, resource: Resource[DatabaseConfig], request: RecoverRequest) -> Recovered:

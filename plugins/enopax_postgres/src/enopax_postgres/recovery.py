@@ -13,7 +13,7 @@ from enopax_core.provider import Operation, PermanentError, Resource
 from enopax_postgres import roles
 from enopax_postgres.backups.installation import RESTORED
 from enopax_postgres.backups.keeping import BackupKeeping
-from enopax_postgres.backups.recover import Target
+from enopax_postgres.backups.recover import Target, choose
 from enopax_postgres.config import DatabaseConfig, Origin
 from enopax_postgres.databases import Databases
 from enopax_postgres.instance import Instance
@@ -33,10 +33,16 @@ class Recovery:
 
     def version(self, origin: Origin) -> str:
         """Major version that a database from these backups must have. Raises PermanentError."""
-        found = self._backups.catalogue(self._databases.layout(origin.resource)).all()
-        if not found:
-            raise PermanentError("There is no backup of the database to recover from.")
-        return str(found[-1].version)
+        catalogue = self._backups.catalogue(self._databases.layout(origin.resource))
+        return str(choose(catalogue, backup=origin.backup, time=origin.time, latest=None).backup.version)
+
+    def refuse(self, instance: Instance, target: Target) -> None:
+        """Raises PermanentError where a database cannot become what it was: it has been upgraded since."""
+        if target.backup.version != instance.installation.major:
+            raise PermanentError(
+                f"That was PostgreSQL {target.backup.version}, and this is {instance.installation.major}:"
+                " recover it into a new database."
+            )
 
     def create(self, operation: Operation, instance: Instance, origin: Origin, username: str, password: str) -> None:
         """Make a new database and let a login role in with a password; the source's passwords do not work there."""
@@ -61,7 +67,7 @@ class Recovery:
         self,
         operation: Operation,
         instance: Instance,
-        choose: Callable[[], Target],
+        chosen: Callable[[], Target],
         credentials: Mapping[str, str],
     ) -> None:
         """Replace a database by an earlier state of itself. Its credentials stay; what it held goes at the end.
@@ -71,7 +77,8 @@ class Recovery:
         """
         home = instance.layout.home
         before = home / f"before-{operation.id}"
-        target = choose()
+        target = chosen()
+        self.refuse(instance, target)
         if not before.exists():
             if self._databases.answers(instance):
                 self._backups.flush(instance)

@@ -58,6 +58,10 @@ class PostgresService:
         """Bytes that a database takes of its plan's disk."""
         return self.parts().databases.used(id)
 
+    def major(self, id: str) -> int | None:
+        """Major version of a database; None: it has no data."""
+        return self.parts().databases.major(id)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Bring back what was restored; watch the databases, from the first one on."""

@@ -49,6 +49,13 @@ class BackupKeeping:
         catalogue.prune(real_time(), timedelta(days=instance.size.backup_days))
         return backup
 
+    def begin_anew(self, instance: Instance, moment: datetime) -> None:
+        """What was taken of an older version leads no further than to a moment: the log goes on under another identifier."""
+        catalogue, system = self.catalogue(instance.layout), cluster.system_identifier(instance.layout.data)
+        for backup in catalogue.all():
+            if backup.system != system and backup.until is None:
+                catalogue.save(backup.model_copy(update={"until": moment}))
+
     def verify(self, instance: Instance, id: str, beat: Beat) -> Backup:
         """Read a backup again and note what was found. Raises PermanentError if there is none of this id."""
         catalogue = self.catalogue(instance.layout)
