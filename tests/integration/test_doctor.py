@@ -29,7 +29,7 @@ from enopax_core.records.operation import OperationRecord, State
 from enopax_core.records.port import PortRecord
 
 pytestmark = pytest.mark.anyio
-NOW = datetime.now(UTC)
+AT_ONCE = timedelta(0)
 
 
 async def examined(house: House, *, fix: bool = False) -> dict[str, Finding]:
@@ -108,7 +108,7 @@ async def test_a_port_of_a_service_on_which_somebody_else_listens_is_told(closed
 
 async def test_with_containers_too_somebody_else_in_none_is_told(data_dir: Path) -> None:
     with listening() as port:
-        record = PortRecord(number=port, owner="shelf-1", name="main", allocated_at=NOW)
+        record = PortRecord(number=port, owner="shelf-1", name="main", allocated_at=datetime.now(UTC))
         assert [one.severity for one in strangers([record], data_dir, contained=True)] == ["error"]
 
 
@@ -128,26 +128,29 @@ async def test_a_service_that_listens_on_its_own_port_is_no_stranger(closed: Pat
 
 
 async def accept(data_dir: Path, **fields: Any) -> None:
-    """Put an operation into the ledger as a server that was frozen would have left it."""
+    """Put an operation into the ledger as a server that was frozen would have left it; times count from now."""
     operation: dict[str, Any] = {
         **{"id": "op-1", "type": "update", "subject": "shelf-1", "resource": "shelf-1", "endpoint": "shelf"},
-        **{"organisation": None, "project": None, "due_at": NOW, "created_at": NOW},
+        **{"organisation": None, "project": None, "due_at": AT_ONCE, "created_at": AT_ONCE},
+        **fields,
     }
+    now = datetime.now(UTC)
+    given: dict[str, Any] = {name: now + value if isinstance(value, timedelta) else value for name, value in operation.items()}
     async with SqliteLedger(data_dir / LEDGER, tables=[TABLES]) as ledger:
-        await ledger.write(partial(operations.add, record=OperationRecord(**{**operation, **fields})))
+        await ledger.write(partial(operations.add, record=OperationRecord(**given)))
 
 
-RUNNING = {"state": State.RUNNING, "owner": "frozen", "started_at": NOW, "lease_until": NOW + timedelta(hours=1)}
+RUNNING = {"state": State.RUNNING, "owner": "frozen", "started_at": AT_ONCE, "lease_until": timedelta(hours=1)}
 
 
 @pytest.mark.parametrize(
     ("fields", "severity", "remedy"),
     [
         (RUNNING, "ok", ""),
-        ({**RUNNING, "lease_until": NOW - timedelta(minutes=5)}, "error", "restart the server"),
-        ({**RUNNING, "started_at": NOW - timedelta(hours=2)}, "warning", "enopax operations cancel op-1"),
-        ({**RUNNING, "started_at": NOW - timedelta(hours=2), "cancel_requested": True}, "warning", "restart the server"),
-        ({"endpoint": "ship", "due_at": NOW - timedelta(minutes=5)}, "warning", "install the plugin that offers ship"),
+        ({**RUNNING, "lease_until": -timedelta(minutes=5)}, "error", "restart the server"),
+        ({**RUNNING, "started_at": -timedelta(hours=2)}, "warning", "enopax operations cancel op-1"),
+        ({**RUNNING, "started_at": -timedelta(hours=2), "cancel_requested": True}, "warning", "restart the server"),
+        ({"endpoint": "ship", "due_at": -timedelta(minutes=5)}, "warning", "install the plugin that offers ship"),
     ],
 )
 async def test_operations_that_do_not_get_on_are_told(closed: Path, fields: dict[str, Any], severity: str, remedy: str) -> None:
@@ -160,12 +163,12 @@ async def test_operations_that_do_not_get_on_are_told(closed: Path, fields: dict
 
 
 async def test_with_the_server_stopped_what_ran_waits_for_the_next_start(closed: Path) -> None:
-    await accept(closed, **{**RUNNING, "lease_until": NOW - timedelta(minutes=5)})
+    await accept(closed, **{**RUNNING, "lease_until": -timedelta(minutes=5)})
     assert (await at_rest(closed))["operations"].severity == "ok"
 
 
 async def test_an_operation_that_nobody_takes_up_is_told(closed: Path) -> None:
-    await accept(closed, due_at=NOW - timedelta(minutes=5))
+    await accept(closed, due_at=-timedelta(minutes=5))
     found = await at_rest(closed)
     assert (found["queue"].severity, found["queue"].remedy) == ("warning", "enopax serve")
     assert found["operations"].severity == "ok"
