@@ -11,6 +11,8 @@ from tests.integration.conftest import House, opened
 
 from enopax_core import Host
 from enopax_core.engine.orphans import serves
+from enopax_core.ledger import audit
+from enopax_core.records.audit import AuditEntry
 from enopax_core.records.finding import Finding
 from enopax_core.records.principal import INSTALLATION
 from enopax_core.runtime import Known, Service
@@ -79,6 +81,18 @@ async def test_services_of_a_resource_that_does_not_exist_are_told_and_removed_b
     assert await services(host) == set()
     assert (await host.ports.of("gone-x7"), port > 0) == ({}, True)
     assert [one.message for one in await examined(house)] == ["Nothing is left of resources that do not exist."]
+
+
+async def test_who_has_things_mended_is_in_the_audit_log(house: House) -> None:
+    before = len(await audited(house))
+    await examined(house)
+    assert len(await audited(house)) == before
+    await examined(house, fix=True)
+    assert [(one.action, one.principal) for one in await audited(house)][before:] == [("doctor.fix", INSTALLATION.id)]
+
+
+async def audited(house: House) -> list[AuditEntry]:
+    return await house.core.ledger.read(lambda t: audit.everything(t, after=0, size=1000))
 
 
 async def test_a_process_of_which_everything_else_is_lost_is_found_and_ended(house: House, data_dir: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -15,8 +16,11 @@ from enopax_core.core.doctor.checks import examine
 from enopax_core.core.doctor.installation import Installation
 from enopax_core.core.lock import DirectoryLock
 from enopax_core.errors import DataDirectoryInUse, StartupError
+from enopax_core.ledger import audit
 from enopax_core.ledger.copying import copy_database
+from enopax_core.ledger.interface import Transaction
 from enopax_core.ledger.sqlite import SqliteLedger
+from enopax_core.records.audit import AuditEntry
 from enopax_core.records.finding import Finding
 from enopax_core.records.place import Target
 from enopax_core.records.principal import Permission, Principal
@@ -36,9 +40,16 @@ class Examination:
         self._installation = installation
 
     async def __call__(self, principal: Principal, *, fix: bool = False) -> Sequence[Finding]:
-        """Every finding; `fix` mends what is safe. Raises Forbidden."""
+        """Every finding; `fix` mends what is safe, and is written into the audit log first. Raises Forbidden."""
         await self._installation.governors.require(principal, Permission.ADMIN, Target())
+        if fix and self._installation.ledger is not None:
+            await self._installation.ledger.write(partial(_audit, principal=principal))
         return await examine(replace(self._installation, fix=fix))
+
+
+def _audit(transaction: Transaction, principal: Principal) -> None:
+    entry = AuditEntry(at=transaction.now, principal=principal.id, credential=principal.credential, action="doctor.fix")
+    audit.add(transaction, entry)
 
 
 async def examine_at_rest(installation: Installation) -> Sequence[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from enopax_core.core.doctor.installation import Installation, found
@@ -9,6 +10,7 @@ from enopax_core.engine.orphans import Orphans
 from enopax_core.errors import EnopaxError
 from enopax_core.records.finding import Finding
 
+log = logging.getLogger(__name__)
 NAME, MEND = "orphans", "enopax doctor --fix"
 
 
@@ -46,6 +48,7 @@ async def remove(installation: Installation, orphans: Orphans, stray: Mapping[st
             done.append(Finding(check=NAME, severity="warning", message=message, remedy=MEND))
         else:
             message = f"There was no resource {resource}; services of it were removed: {', '.join(ids)}."
+            log.warning("%s", message)
             done.append(Finding(check=NAME, severity="ok", message=message))
     return done
 
