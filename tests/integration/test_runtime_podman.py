@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,11 @@ def _image() -> Iterator[None]:
 
 class TestPodman(RuntimeConformance):
     image = IMAGE
+
+    @pytest.fixture
+    def anyio_backend(self) -> tuple[str, dict[str, Any]]:
+        """The server's loop, which treats processes differently."""
+        return "asyncio", {"use_uvloop": True}
 
     @asynccontextmanager
     async def open(self, data_dir: Path) -> AsyncIterator[Runtime]:

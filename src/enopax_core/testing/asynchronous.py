@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 
@@ -11,6 +13,6 @@ class Asynchronous:
     pytestmark = pytest.mark.anyio
 
     @pytest.fixture
-    def anyio_backend(self) -> str:
+    def anyio_backend(self) -> str | tuple[str, dict[str, Any]]:
         """One backend, whatever the project that uses the kit has chosen for its own tests."""
         return "asyncio"
