@@ -21,6 +21,7 @@ from tests.acceptance.serverkit import Server, eventually
 PLACE = {"organisationName": "Acme", "projectName": "Web"}
 WHERE = {"org": "Acme", "project": "Web"}
 ENDED = {"succeeded", "failed", "cancelled"}
+PATIENCE = 300.0  # seconds until something that must happen is called missing
 AHEAD = 1_000_000
 """Between the numbers of two writers."""
 
@@ -85,12 +86,12 @@ class Trouble:
         eventually("it has begun", lambda: self._house.server.api.get(operation).json()["progress"]["percent"] >= percent)
         self._house.server.kill()
         self._house.server.start()
-        eventually("it has ended", lambda: self._house.server.api.get(operation).json()["state"] in ENDED, 120)
+        eventually("it has ended", lambda: self._house.server.api.get(operation).json()["state"] in ENDED, PATIENCE)
         assert self._house.server.api.get(operation).json()["state"] == "succeeded"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_whatever_is_killed_no_acknowledged_row_is_lost_and_all_comes_back(house: House) -> None:
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")
@@ -131,7 +132,7 @@ def more(writers: list[Writer], count: int, struck: list[str]) -> None:
     """Wait until every writer has had so many further rows acknowledged: all of the database is back."""
     for writer in writers:
         wanted = len(writer.acknowledged) + count
-        eventually(f"rows are acknowledged again ({struck})", lambda w=writer, n=wanted: w.wrote(n), 120)
+        eventually(f"rows are acknowledged again ({struck})", lambda w=writer, n=wanted: w.wrote(n), PATIENCE)
 
 
 def quiet(house: House) -> None:
@@ -141,7 +142,7 @@ def quiet(house: House) -> None:
         found = house.server.api.get("/v1/operations", params=WHERE).json()["operations"]
         return all(operation["state"] in ENDED for operation in found)
 
-    eventually("every operation has ended", ended, 120)
+    eventually("every operation has ended", ended, PATIENCE)
 
 
 def homes_of(house: House) -> set[str]:

@@ -134,6 +134,9 @@ class PostgresProvider(Provider[DatabaseConfig]):
         if parts.recovery.is_due(resource.id):
             self._bring_back(operation, resource)
             return
+        if parts.replicas.is_due(resource.id):
+            parts.replicas.promote(operation, parts.databases.find(resource))
+            return
         instance = parts.databases.find(resource)
         parts.databases.start(operation, instance)
         parts.databases.pool(instance)
@@ -235,8 +238,9 @@ class PostgresProvider(Provider[DatabaseConfig]):
         instance = parts.databases.find(resource)
         choose = partial(parts.backups.target, instance, backup=request.backup, time=request.time)
         if request.in_place:
-            parts.recovery.in_place(operation, instance, choose, resource.credentials)
+            choose()  # before anything is touched
             parts.replicas.discard(instance)
+            parts.recovery.in_place(operation, instance, choose, resource.credentials)
             parts.replicas.ensure(operation, instance)
             # The way from older backups leads over two time lines now: a new one makes it short.
             parts.backups.take(instance, partial(operation.progress, "backup"), full=True)
@@ -284,6 +288,8 @@ class PostgresProvider(Provider[DatabaseConfig]):
     def upkeep(self, operation: Operation, resource: Resource[DatabaseConfig]) -> None:
         """Renew the certificate in time; restart within the maintenance window where something waits for it."""
         parts = self._parts()
+        if parts.replicas.is_due(resource.id):
+            parts.replicas.promote(operation, parts.databases.find(resource))
         instance = parts.databases.find(resource)
         parts.changes.upkeep(operation, instance, self._host.clock())
         parts.replicas.ensure(operation, instance)

@@ -69,8 +69,7 @@ class Replicas:
         follow = {
             "primary_conninfo": quoted(address),
             "primary_slot_name": quoted(REPLICA),
-            # What the slot could no longer keep is still in the archive.
-            "restore_command": restore_command([replica.layout.archive / cluster.system_identifier(data)]),
+            "restore_command": _archived(replica),  # what the slot could no longer keep
             "unix_socket_directories": "''",
         }
         with self._databases.administration(instance) as connection:
@@ -110,11 +109,22 @@ class Replicas:
         if instance.replica_port is None:
             raise PermanentError("This plan has no replica: postgres-medium has one.")
 
+    def inherits(self, id: str) -> bool:
+        """Whether the replica is all that there is of a database: the primary's data directory is gone."""
+        if self._databases.layout(id).data.exists():
+            return False
+        other = OTHER if self._databases.primary(id) == SERVER else SERVER
+        return self._machine.exists(id + other) and (self._databases.layout_of(id, other).data / STANDBY).exists()
+
+    def is_due(self, id: str) -> bool:
+        """Whether the replica must become the primary: because of that, or because a failover was begun and given up."""
+        return (self._databases.layout(id).data / STANDBY).exists() or self.inherits(id)
+
     def promote(self, operation: Operation, instance: Instance) -> None:
         """Make the replica the primary: stop the old one, so that nobody writes there any more, then change over.
 
-        A primary that answers is stopped in order, which sends the replica everything first. Of one that does not, the
-        replica has what it has received.
+        A primary that answers is stopped in order, which sends the replica everything first. Of one that does not, there
+        is what the replica has received, and what is archived.
 
         Raises: PermanentError where the replica cannot take over, TemporaryError where it is too far behind.
         """
@@ -124,7 +134,7 @@ class Replicas:
             self._take_over(operation, instance)
             return
         assert replica is not None  # noqa: S101  # checked before the operation was accepted
-        if not self._databases.answers(replica):
+        if not self.inherits(instance.id) and not self._databases.answers(replica):
             raise PermanentError("The replica does not answer: it cannot take over. POST …/recover brings back a backup.")
         if self._databases.answers(instance):
             self.wait(instance, operation)  # what would not be sent before the server is killed is sent now
@@ -139,7 +149,7 @@ class Replicas:
 
     def _take_over(self, operation: Operation, primary: Instance) -> None:
         """Promote, on the primary's port. Everything received is replayed first: PostgreSQL sees to that."""
-        self._databases.start(operation, primary)
+        self._databases.start(operation, primary, {"restore_command": _archived(primary)})
         with self._databases.administration(primary) as connection:
             if not _promoted(connection):
                 raise TemporaryError("The replica has not become the primary yet.")
@@ -184,6 +194,10 @@ class Replicas:
 
     def _other(self, instance: Instance) -> str:
         return OTHER if self._databases.primary(instance.id) == SERVER else SERVER
+
+
+def _archived(server: Instance) -> str:
+    return restore_command([server.layout.archive / cluster.system_identifier(server.layout.data)])
 
 
 def _promoted(connection: Connection) -> bool:

@@ -1,4 +1,4 @@
-"""Looks at every database again and again: keeps its disk within the plan's, and measures it for Prometheus."""
+"""Looks at every database again and again: keeps its disk within the plan's, measures it, lets a replica take over alone."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ LONGEST = 30.0
 FASTEST = 200 << 20
 """Bytes a second that nobody writes faster: what is free divided by it is the time in which nothing can happen."""
 AT_ONCE = 4
+FAILOVER = "failover"
+"""Name of the hold under which a replica takes over."""
 
 
 class Watch:
@@ -49,7 +51,11 @@ class Watch:
 
     async def _round(self) -> None:
         ids = await self._in_thread(self._parts.databases.ids)
-        records = [record for id in ids if (record := await self._host.resources.get(id)) is not None and _serves(record)]
+        found = [record for id in ids if (record := await self._host.resources.get(id)) is not None]
+        for record in found:
+            if any(hold.name == FAILOVER for hold in record.holds):
+                await self._host.resources.release(record.id, FAILOVER)  # a kill came before
+        records = [record for record in found if _serves(record)]
         self._exposition.keep([record.id for record in records])
         self._due = {record.id: self._due.get(record.id, 0) for record in records}
         now = time.monotonic()
@@ -61,12 +67,24 @@ class Watch:
     async def _look(self, record: ResourceRecord) -> None:
         wait = LONGEST
         try:
-            wait = await self._in_thread(partial(self._measure, record))
+            if await self._in_thread(partial(self._parts.replicas.inherits, record.id)):
+                await self._fail_over(record)
+            else:
+                wait = await self._in_thread(partial(self._measure, record))
         except EnopaxError as error:
             log.info("The database %s could not be looked at: %s", record.id, error.message)
         except Exception:  # a database may go while it is looked at; the others, and the server, must not go with it
             log.exception("The database %s could not be looked at.", record.id)
         self._due[record.id] = time.monotonic() + wait
+
+    async def _fail_over(self, record: ResourceRecord) -> None:
+        """Have the replica take over, in the database's own line of operations: it is suspended, and resumes as what is left.
+
+        The hold is what people see until then.
+        """
+        log.warning("The data directory of the database %s is gone: its replica takes over.", record.id)
+        await self._host.resources.hold(record.id, FAILOVER, "The primary's data directory is gone: the replica takes over.")
+        await self._host.resources.release(record.id, FAILOVER)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         # Shielded: what it asks of the loop would spin for ever at the first lock, were the core closed meanwhile (anyio 4.16).
