@@ -20,8 +20,9 @@ import urllib.request
 from importlib.metadata import distribution
 from pathlib import Path
 
-START_LIMIT = 30  # seconds; a start takes less than one, the rest is for a busy machine
-STOP_LIMIT = 40  # seconds; the server's own grace is 30
+START_LIMIT = 120  # seconds; a start takes less than one, the rest is for a busy machine
+ANSWER_LIMIT = 60  # seconds for each request and for Git
+STOP_LIMIT = 60  # seconds; the server's own grace is 30
 
 
 def check_files(repository: Path) -> None:
@@ -58,7 +59,7 @@ def check_server() -> None:
         try:
             url = wait_for_url(process, Path(folder, "server.json"), began + START_LIMIT)
             print(f"ready after {time.monotonic() - began:.2f} s")
-            with urllib.request.urlopen(f"{url}/providers/info", timeout=10) as answer:
+            with urllib.request.urlopen(f"{url}/providers/info", timeout=ANSWER_LIMIT) as answer:
                 names = [provider["name"] for provider in json.load(answer)["providers"]]
             check_repository(url, Path(folder, "owner.key").read_text().strip())
             process.send_signal(signal.SIGTERM)
@@ -74,11 +75,11 @@ def check_repository(url: str, key: str) -> None:
     """Provision a repository, and let Git read it over HTTP."""
     body = json.dumps({"name": "one", "organisationName": "Acme"}).encode()
     headers = {"X-API-Key": key, "Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/git-repo", body, headers), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/git-repo", body, headers), timeout=ANSWER_LIMIT) as answer:
         made = json.load(answer)
     credentials = made["credentials"]["username"] + ":" + made["credentials"]["token"]
     address = made["connection"]["http"].replace("://", f"://{credentials}@")
-    subprocess.run(["git", "ls-remote", address], check=True, timeout=30)
+    subprocess.run(["git", "ls-remote", address], check=True, timeout=ANSWER_LIMIT)
 
 
 def wait_for_url(process: subprocess.Popen[bytes], file: Path, deadline: float) -> str:

@@ -184,6 +184,8 @@ def test_a_repository_is_cloned_and_its_secrets_printed(enopax: Terminal, person
     enopax("provision", "git-repo", "site", "--ssh-key", str(ann.key_file.with_suffix(".pub")))
     enopax.environ |= ann.environment
     enopax("connect", "git-repo", "site", "--quiet")
+    enopax("connect", "git-repo", "site", "elsewhere", "--quiet")
+    assert (enopax.cwd / "elsewhere/.git").is_dir()
     assert (enopax.cwd / "site/.git").is_dir()
     said = enopax("credentials", "git-repo", "site").stdout
     assert said.startswith("USERNAME=git\nTOKEN=enx_git_")

@@ -133,13 +133,13 @@ def program(connection: Mapping[str, str], secrets: Mapping[str, Any] | None = N
 def test_a_repository_with_keys_is_cloned_over_ssh(ssh: str) -> None:
     found = program({"http": HTTP, "ssh": ssh}, sshKeys=["k"])
     assert found is not None
-    assert found.command == ["git", "clone", "-v", ssh]
+    assert found.command == ["git", "clone", ssh, "-v"]
 
 
 def test_a_repository_without_keys_is_cloned_over_http_with_the_token_in_the_environment() -> None:
     found = program({"ssh": SSH, "http": HTTP}, SECRETS)
     assert found is not None
-    assert found.command == ["git", "clone", "-v", HTTP]
+    assert found.command == ["git", "clone", HTTP, "-v"]
     assert found.environ["GIT_CONFIG_COUNT"] == "2"
     assert found.environ["GIT_CONFIG_KEY_1"] == "credential.https://host.helper"
     assert "hush" not in repr(found)

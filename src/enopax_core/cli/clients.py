@@ -46,7 +46,7 @@ def program_for(resource: Resource, arguments: Sequence[str], secrets: Secrets, 
     ssh = next((one for one in addresses if one.endswith(".git") and (one.startswith("ssh://") or _is_scp(one))), None)
     http = next((one for one in addresses if one.endswith(".git") and one.startswith(("http://", "https://"))), None)
     if ssh is not None and (resource.ssh_keys or http is None):
-        return Program(command=["git", "clone", *arguments, ssh])
+        return Program(command=["git", "clone", ssh, *arguments])
     if http is not None:
         return _git_over_http(http, arguments, secrets(), environ)
     database = next((one for one in addresses if one.startswith(("postgresql://", "postgres://"))), None)
@@ -62,7 +62,7 @@ def _git_over_http(url: str, arguments: Sequence[str], found: Mapping[str, Any],
         f"GIT_CONFIG_KEY_{number}": f"credential.{'/'.join(url.split('/')[:3])}.helper",
         f"GIT_CONFIG_VALUE_{number}": HELPER,
     }
-    return Program(command=["git", "clone", *arguments, url], environ=settings)
+    return Program(command=["git", "clone", url, *arguments], environ=settings)
 
 
 def _psql(url: str, arguments: Sequence[str], found: Mapping[str, Any]) -> Program:
