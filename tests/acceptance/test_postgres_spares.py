@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from tests.acceptance.serverkit import Server, eventually, serving
@@ -26,6 +27,7 @@ def server(data_dir: Path) -> Iterator[Server]:
             path = f"/v1/postgres/{database['id']}?purge=true"
             running.api.delete(path, headers={"Prefer": "respond-async"}).raise_for_status()
         eventually("no server is left, spares included", lambda: not servers(data_dir), LONG)
+        assert processes(data_dir) == []
         assert running.stop() == 0
 
 
@@ -45,6 +47,12 @@ def provision(server: Server, name: str, prefer: str = "wait=60") -> str:
 def servers(data_dir: Path) -> set[str]:
     """Names of the servers that take up anything."""
     return {path.name[: -len(".postgres")] for path in data_dir.glob("services/*[.-]postgres")}
+
+
+def processes(data_dir: Path) -> list[str]:
+    """Command lines of what runs on a file of a service."""
+    lines = [" ".join(found.info["cmdline"] or ()) for found in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if f"{data_dir}/services/" in line]
 
 
 def spares(data_dir: Path) -> set[str]:
