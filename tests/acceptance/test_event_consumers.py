@@ -12,6 +12,8 @@ from tests.acceptance.serverkit import Server, eventually, serving
 
 WITNESS = Path(__file__).parent / "witness/enopax_witness.py"
 
+CURSOR = "SELECT position FROM cursors WHERE consumer = 'witness'"
+
 
 def noted(server: Server, what: str) -> list[int]:
     """Positions of the events that the plugin has begun with, or is done with, in the order of its doing."""
@@ -22,8 +24,12 @@ def noted(server: Server, what: str) -> list[int]:
 
 def last_event(server: Server) -> int:
     """Position of the newest event in the log."""
-    with contextlib.closing(sqlite3.connect(server.data_dir / "ledger.sqlite3")) as ledger:
-        return int(ledger.execute("SELECT max(position) FROM events").fetchone()[0])
+    return _asked(server, "SELECT max(position) FROM events")
+
+
+def _asked(server: Server, query: str) -> int:
+    with contextlib.closing(sqlite3.connect(server.data_dir / "ledger.sqlite3", timeout=60)) as ledger:
+        return int(ledger.execute(query).fetchone()[0])
 
 
 def make(server: Server, name: str) -> None:
@@ -33,8 +39,9 @@ def make(server: Server, name: str) -> None:
 
 
 def has_all(server: Server) -> bool:
-    """Whether the plugin is done with every event there is."""
-    return noted(server, "done")[-1:] == [last_event(server)]
+    """Whether the plugin is done with every event there is, and the core knows it."""
+    last = last_event(server)
+    return noted(server, "done")[-1:] == [last] and _asked(server, CURSOR) == last
 
 
 def test_a_consumer_killed_in_the_middle_of_an_event_loses_none_and_goes_on_where_it_was(data_dir: Path) -> None:
