@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import anyio
+import psycopg
 import pytest
 from plugins.enopax_postgres.tests.conftest import Site, opened, rows
 
@@ -203,3 +204,12 @@ async def test_killed_at_every_step_it_comes_to_its_end(
     assert (await major(again), await rows(again, "SELECT i FROM t"), beside(site, kept)) == (FOUND[0], [(1,)], [])
     newest = (await site.call("GET", f"/{kept['id']}/backups"))["backups"][0]
     assert (newest["kind"], str(newest["version"])) == ("full", FOUND[0])
+
+
+async def test_a_replica_is_made_anew_in_the_new_version(site: Site, old: str) -> None:
+    made = await site.make("followed", version=old, plan="postgres-medium", synchronous=True)
+    await rows(made, "CREATE TABLE t (i int)", "INSERT INTO t VALUES (1)")
+    await upgrade(site, made["id"])
+    with psycopg.connect(made["credentials"]["replicaUrl"], connect_timeout=60) as replica:
+        assert replica.execute("SELECT pg_is_in_recovery(), i FROM t").fetchone() == (True, 1)
+        assert replica.info.server_version // 10000 == int(FOUND[0])

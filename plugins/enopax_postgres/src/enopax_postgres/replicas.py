@@ -110,9 +110,9 @@ class Replicas:
             raise PermanentError("This plan has no replica: postgres-medium has one.")
 
     def inherits(self, id: str) -> bool:
-        """Whether the replica is all that there is of a database: the primary's data directory is gone."""
-        if self._databases.layout(id).data.exists():
-            return False
+        """Whether the replica is all that there is of a database: the primary's data directory is gone, under any name."""
+        if any(self._databases.layout(id).home.glob("*/PG_VERSION")):
+            return False  # an upgrade or a recovery in place may have put it aside
         other = OTHER if self._databases.primary(id) == SERVER else SERVER
         return self._machine.exists(id + other) and (self._databases.layout_of(id, other).data / STANDBY).exists()
 
