@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from plugins.enopax_postgres.tests.conftest import GRACE, Site, connect, rows
 from psycopg.conninfo import conninfo_to_dict
 
 from enopax_core import INSTALLATION
+from enopax_postgres.config import EXTENSIONS
+from enopax_postgres.installations import Installations
 
 pytestmark = pytest.mark.anyio
 
@@ -271,14 +274,22 @@ async def test_a_larger_plan_waits_for_a_restart_that_can_be_asked_for(site: Sit
     ]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("database", "other"), ("locale", "C"), ("version", "17")], ids=["database", "locale", "version"]
-)
+@pytest.mark.parametrize(("field", "value"), [("database", "other"), ("locale", "C")])
 async def test_what_was_fixed_at_creation_is_refused_at_its_field(
     site: Site, database: dict[str, Any], field: str, value: str
 ) -> None:
     answer = await site.ask("PATCH", f"/{database['id']}", {field: value})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{field}")
+
+
+async def test_an_extension_that_is_not_installed_here_is_refused_for_a_database_that_runs(
+    site: Site, database: dict[str, Any]
+) -> None:
+    lacking = sorted(set(EXTENSIONS) - Installations("", os.environ["PATH"]).get("default").extensions())
+    if not lacking:
+        pytest.skip("This PostgreSQL has every extension that is offered.")
+    answer = await site.ask("PATCH", f"/{database['id']}", {"extensions": ["pg_trgm", lacking[0]]})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/extensions/1")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from enopax_core import Change, ResourceRecord
 from enopax_core.errors import Fault
 from enopax_core.provider import Plan
 from enopax_postgres.config import FIXED
-from enopax_postgres.installations import Installations
+from enopax_postgres.installations import Installation, Installations
 
 FITS = 0.8
 """Share of a smaller plan's disk that may be taken already: no more than nobody would be warned of there."""
@@ -51,15 +51,19 @@ def _new(config: Mapping[str, Any], installations: Installations) -> list[Fault]
         have = ", ".join(map(str, known)) or "none"
         return [Fault("/version", f"This version is not installed here; there is {have}.")]
     installation = installations.get(version)
+    found = _lacking(config, installation)
+    if config["locale"] not in ("C", "C.UTF-8") and not installation.icu:
+        found.append(Fault("/locale", NEEDS_ICU))
+    return found
+
+
+def _lacking(config: Mapping[str, Any], installation: Installation) -> list[Fault]:
     missing = set(config["extensions"]) - installation.extensions()
-    found = [
+    return [
         Fault(f"/extensions/{number}", f"PostgreSQL {installation.major} has no extension {name} here.")
         for number, name in enumerate(config["extensions"])
         if name in missing
     ]
-    if config["locale"] not in ("C", "C.UTF-8") and not installation.icu:
-        found.append(Fault("/locale", NEEDS_ICU))
-    return found
 
 
 def _origin(after: ResourceRecord, origin: ResourceRecord | None) -> list[Fault]:
@@ -83,10 +87,10 @@ def _upgraded(
     before: ResourceRecord, after: ResourceRecord, installations: Installations, major: Callable[[str], int | None]
 ) -> list[Fault]:
     """The way is up, and to what is installed."""
-    version = after.config["version"]
+    version, now = after.config["version"], major(before.id)
     if version in ("default", before.config["version"]):
-        return []
-    now = major(before.id)
+        here = installations.by_major.get(now or 0)
+        return [] if here is None else _lacking(after.config, here)
     if now is not None and int(version) < now:
         return [Fault("/version", f"This is PostgreSQL {now} already, and there is no way back.")]
     return _new(after.config, installations)

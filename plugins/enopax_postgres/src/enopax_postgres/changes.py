@@ -20,7 +20,7 @@ class Changes:
         self._databases = databases
 
     def apply(self, instance: Instance) -> list[str]:
-        """Make a running server follow its configuration; the parameters that wait for a restart."""
+        """Make a running server follow its configuration; what waits for a restart."""
         self._databases.configure(instance)
         self._databases.reload(instance)
         self._databases.extend(instance)

@@ -26,7 +26,7 @@ from enopax_postgres.authority import Authority
 from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.files import Files
 from enopax_postgres.hba import ADMIN, REPLICATION
-from enopax_postgres.installations import Installations
+from enopax_postgres.installations import Installations, version_of
 from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.layout import Layout, primary
 from enopax_postgres.machine import Machine
@@ -312,14 +312,16 @@ class Databases:
             connection.execute("SELECT pg_reload_conf()")
 
     def waiting(self, instance: Instance) -> list[str]:
-        """Names of the parameters that wait for a restart."""
+        """What waits for a restart: parameters by name, and another minor version."""
         with self.administration(instance) as connection:
-            return self.waiting_on(connection)
+            return self.waiting_on(connection, instance)
 
-    def waiting_on(self, connection: psycopg.Connection[TupleRow]) -> list[str]:
+    def waiting_on(self, connection: psycopg.Connection[TupleRow], instance: Instance) -> list[str]:
         """The same over a connection."""
         rows = connection.execute("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name").fetchall()
-        return [name for (name,) in rows]
+        runs, installed = connection.info.server_version, version_of(instance.installation.programs)
+        other = [] if installed in (None, f"{runs // 10000}.{runs % 10000}") else [f"PostgreSQL {installed}"]
+        return [*(name for (name,) in rows), *other]
 
     def limits(self, instance: Instance) -> Mapping[str, str]:
         """How processors and memory of a database are limited on this machine: `cpu`, `memory` → cgroup, rlimit, nice or none."""

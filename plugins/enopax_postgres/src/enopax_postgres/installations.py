@@ -92,14 +92,21 @@ def look(folder: Path) -> Installation | None:
     """What a directory holds; None: no PostgreSQL that can be used."""
     if not all(os.access(folder / name, os.X_OK) for name in NEEDED):  # PATH may name directories that are others' alone
         return None
-    said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"PostgreSQL\) ((\d+)\.\d+)", said)
-    if version is None or not OLDEST <= int(version[2]) <= NEWEST:
+    version = version_of(folder)
+    major = 0 if version is None else int(version.partition(".")[0])
+    if version is None or not OLDEST <= major <= NEWEST:
         return None
     tls, icu = _mentions(folder / "postgres", (b"libssl.so", b"libicui18n.so"))
     if not tls:
         return None
-    return Installation(major=int(version[2]), version=version[1], programs=folder.resolve(), icu=icu)
+    return Installation(major=major, version=version, programs=folder.resolve(), icu=icu)
+
+
+def version_of(folder: Path) -> str | None:
+    """The version, such as 17.10, of the programs in a directory as they are now: a package may have replaced them."""
+    said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"PostgreSQL\) (\d+\.\d+)", said)
+    return None if found is None else found[1]
 
 
 def _mentions(program: Path, libraries: Iterable[bytes]) -> list[bool]:

@@ -55,14 +55,14 @@ class Looks:
         try:
             with self._databases.administration(instance) as connection:
                 archived = _archived(connection, instance)
-                waiting = self._databases.waiting_on(connection)
+                waiting = self._databases.waiting_on(connection, instance)
                 follows = [] if instance.replica_port is None else [replicated(connection)]
         except TemporaryError as error:
             return _away(instance, "degraded", error.message, backed_up)
         restart = Condition(
             type="RestartPending",
             status="True" if waiting else "False",
-            reason="Parameters" if waiting else "NothingWaits",
+            reason="Changes" if waiting else "NothingWaits",
             message=f"{', '.join(waiting)} take effect with the next restart." if waiting else "",
         )
         disk = disk_space(quota.used(instance.layout) / instance.size.disk)
