@@ -8,9 +8,22 @@ from typing import Any
 import anyio
 
 from enopax_core import Host, Provider, hookimpl
-from enopax_core.provider import Config, LogLine, Observed, Operation, Outcome, Resource
+from enopax_core.provider import (
+    Config,
+    Download,
+    LogLine,
+    Observed,
+    Operation,
+    Outcome,
+    PermanentError,
+    Resource,
+    Sink,
+    Upload,
+    custom_endpoint,
+)
 from enopax_core.runtime import File, Port, Probe, Service, State, Stop
 
+LIGHT = b"light" * 100_000
 PROGRAM = b"""
 import fcntl, http.server, json, os, sys
 
@@ -89,6 +102,23 @@ class Lamps(Provider[LampConfig]):
         """All lamps."""
         known = await self.host.runtime.services()
         return [one.resource or one.id.partition(".")[0] for one in known if one.id.endswith(".lamp")]
+
+    @custom_endpoint("GET", "/beam/{length}", permission="read")
+    def beam(self, resource: Resource[LampConfig], length: str) -> Download:
+        """Send so many pieces of light; a broken lamp fails before the end."""
+
+        async def write(sink: Sink) -> None:
+            for _ in range(int(length)):
+                await sink(LIGHT)
+            if resource.config.colour == "broken":
+                raise PermanentError("The lamp is broken.")
+
+        return Download(filename="light", write=write)
+
+    @custom_endpoint("POST", "/beam", permission="operate", body_limit=4 * len(LIGHT))
+    async def absorb(self, resource: Resource[LampConfig], upload: Upload) -> dict[str, int]:
+        """Take light in, and say how much it was."""
+        return {"bytes": sum([len(piece) async for piece in upload.pieces])}
 
     def _service(self, resource: Resource[LampConfig], port: int) -> Service:
         return Service(
