@@ -298,7 +298,7 @@ class PostgresProvider(Provider[DatabaseConfig]):
 
     def _refuse_failover(self, resource: Resource[DatabaseConfig]) -> None:
         parts = self._parts()
-        parts.replicas.check(parts.databases.find(resource))
+        parts.replicas.required(parts.databases.find(resource))
 
     @custom_endpoint("POST", "/failover", permission="operate", destructive=True, check=_refuse_failover)
     def failover(self, operation: Operation, resource: Resource[DatabaseConfig]) -> Done:

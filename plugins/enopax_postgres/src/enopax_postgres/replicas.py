@@ -29,6 +29,8 @@ STALLED_SECONDS = 60.0
 """A replica that replays nothing for so long, though there is something, does not catch up."""
 STANDBY = "standby.signal"
 """File in a data directory that makes a server follow; PostgreSQL removes it when it is promoted."""
+DRAFT = "data.draft"
+"""What is no data directory yet, or none any more."""
 REPLAYED: LiteralString = "SELECT pg_last_wal_replay_lsn()::text, pg_last_wal_replay_lsn() >= %s::pg_lsn"
 
 
@@ -86,7 +88,11 @@ class Replicas:
         replica = self.of(instance)
         if replica is not None:
             self._machine.stop(replica.service)
-            shutil.rmtree(replica.layout.data, ignore_errors=True)
+            data, draft = replica.layout.data, replica.layout.home / DRAFT
+            shutil.rmtree(draft, ignore_errors=True)
+            if data.exists():
+                data.rename(draft)  # a kill leaves the whole of it, or nothing that looks like it
+            shutil.rmtree(draft, ignore_errors=True)
 
     def wait(self, instance: Instance, operation: Operation) -> None:
         """Return once the replica has replayed what is committed now. Raises TemporaryError where it stands still."""
@@ -104,10 +110,12 @@ class Replicas:
                 operation.progress("provision", "Waiting for the replica to catch up")
                 time.sleep(0.02)
 
-    def check(self, instance: Instance) -> None:
-        """Raises PermanentError where the plan has no replica."""
-        if instance.replica_port is None:
+    def required(self, instance: Instance) -> Instance:
+        """The server that is not the primary. Raises PermanentError where the plan has none."""
+        replica = self.of(instance)
+        if replica is None:
             raise PermanentError("This plan has no replica: postgres-medium has one.")
+        return replica
 
     def inherits(self, id: str) -> bool:
         """Whether the replica is all that there is of a database: the primary's data directory is gone, under any name."""
@@ -128,12 +136,11 @@ class Replicas:
 
         Raises: PermanentError where the replica cannot take over, TemporaryError where it is too far behind.
         """
-        replica, pointer = self.of(instance), instance.layout.pointer
+        replica, pointer = self.required(instance), instance.layout.pointer
         begun = pointer.exists() and pointer.read_text("ascii").split()[1:] == [operation.id]
         if begun or (instance.layout.data / STANDBY).exists():  # this failover, or one that was given up
             self._take_over(operation, instance)
             return
-        assert replica is not None  # noqa: S101  # checked before the operation was accepted
         if not self.inherits(instance.id) and not self._databases.answers(replica):
             raise PermanentError("The replica does not answer: it cannot take over. POST …/recover brings back a backup.")
         if self._databases.answers(instance):
@@ -154,8 +161,7 @@ class Replicas:
             if not _promoted(connection):
                 raise TemporaryError("The replica has not become the primary yet.")
         self._databases.pool(primary)
-        replica = self.of(primary)
-        if replica is not None and not (replica.layout.data / STANDBY).exists():
+        if not (self.required(primary).layout.data / STANDBY).exists():
             self.discard(primary)  # it was the primary, and may hold what nobody else has
         self.ensure(operation, primary)
 
@@ -174,7 +180,7 @@ class Replicas:
         with self._databases.administration(instance) as connection:
             ensure_slot(connection)
         data = replica.layout.data
-        draft = data.with_name("data.draft")
+        draft = data.with_name(DRAFT)
         shutil.rmtree(draft, ignore_errors=True)
         self._machine.run(
             instance.installation,
