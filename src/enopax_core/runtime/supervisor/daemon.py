@@ -159,15 +159,9 @@ class Daemon:
 
     async def forget(self, id: str) -> None:
         """Have it stop a service and know it no longer. Repeatable. Raises RuntimeUnavailable."""
-        try:
-            await self._call("stopProcess", id, False)
-        except rpc.Fault as fault:
-            if fault.code == rpc.BAD_NAME:
-                return
-            if fault.code != rpc.NOT_RUNNING:
-                raise
         while True:
             try:
+                await self._stop(id)
                 await self._call("removeProcessGroup", id)
             except rpc.Fault as fault:
                 if fault.code == rpc.BAD_NAME:
@@ -177,6 +171,14 @@ class Daemon:
                 await anyio.sleep(LOOK_SECONDS)  # it kills what has not ended in the time it was given
             else:
                 return
+
+    async def _stop(self, id: str) -> None:
+        """One that has just ended does not run, and is started again in a moment: to be called until it is forgotten."""
+        try:
+            await self._call("stopProcess", id, False)
+        except rpc.Fault as fault:
+            if fault.code != rpc.NOT_RUNNING:
+                raise
 
     def _end_strays(self) -> None:
         """What was being stopped or removed when everything was killed."""
