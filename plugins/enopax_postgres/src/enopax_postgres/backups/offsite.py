@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
 
 HISTORY = ".history.gz"
+FETCHED = "fetched"
+"""Directory among a database's backups: one that is being fetched."""
 
 
 @dataclass(kw_only=True)
@@ -179,7 +181,10 @@ class Offsite:
         here = {backup.id for backup in catalogue.all()}
         for backup in backups:
             if backup.id not in here:
-                self._get_folder(f"{prefix}/base/{backup.id}.tar.gz", catalogue, backup)
+                draft = layout.backups / FETCHED  # elsewhere than drafts, which the next backup removes
+                self._get_folder(f"{prefix}/base/{backup.id}.tar.gz", draft)
+                draft.rename(catalogue.folder(backup.id))
+                catalogue.save(backup)
         needless = _needless(found.log, backups)
         for name, size in found.log.items():
             target = layout.archive / name
@@ -193,15 +198,12 @@ class Offsite:
             self._machine.own(draft)
             draft.replace(target)
 
-    def _get_folder(self, key: str, catalogue: Catalogue, backup: Backup) -> None:
-        draft = catalogue.draft(backup.id)
+    def _get_folder(self, key: str, draft: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         reader = _Bytes(obstore.open_reader(self._store, key))
         with gzip.open(cast("IO[bytes]", reader)) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
             archive.extractall(draft, filter="data")
         self._machine.own(draft, below=True)
-        draft.rename(catalogue.folder(backup.id))
-        catalogue.save(backup)
 
 
 def open_store(settings: PostgresSettings) -> ObjectStore:
