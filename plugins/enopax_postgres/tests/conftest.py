@@ -61,7 +61,7 @@ class Site:
     async def make(self, name: str, **more: Any) -> dict[str, Any]:
         """A new database, ready."""
         made = await self.call("POST", "", {"name": name, **PLACE, **more})
-        assert made["status"] == "active", made
+        assert made["status"] == "active", made["message"]
         return made
 
     async def ready(self, id: str) -> dict[str, Any]:
