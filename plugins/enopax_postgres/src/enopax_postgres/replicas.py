@@ -21,7 +21,7 @@ from enopax_postgres.databases import Databases
 from enopax_postgres.hba import REPLICA, REPLICATION
 from enopax_postgres.instance import Instance
 from enopax_postgres.machine import Machine
-from enopax_postgres.replication import drop_slot, ensure_slot
+from enopax_postgres.replication import drop_slot, ensure_slot, replicated
 from enopax_postgres.serverfiles import quoted, restore_command
 from enopax_postgres.services import OTHER, SERVER
 
@@ -82,6 +82,7 @@ class Replicas:
             raise TemporaryError("The replica does not start: POST …/replica/rebuild makes it anew.") from error
         self._databases.reload(replica)
         self.wait(instance, operation)
+        self._let_stream(instance, operation)
 
     def discard(self, instance: Instance) -> None:
         """Remove the replica's data: it does not belong to what the primary is, or will be."""
@@ -108,6 +109,17 @@ class Replicas:
                 if time.monotonic() - since > STALLED_SECONDS:
                     raise TemporaryError("The replica does not catch up: POST …/replica/rebuild makes it anew.")
                 operation.progress("provision", "Waiting for the replica to catch up")
+                time.sleep(0.02)
+
+    def _let_stream(self, instance: Instance, operation: Operation) -> None:
+        """Give the replica the time to take the log from the primary: what it has replayed by now may be the archive's.
+
+        One that does not is no reason to fail: it has everything, and the condition tells.
+        """
+        until = time.monotonic() + STALLED_SECONDS
+        with self._databases.administration(instance) as primary:
+            while replicated(primary).status != "True" and time.monotonic() < until:
+                operation.progress("provision", "Waiting for the replica to follow")
                 time.sleep(0.02)
 
     def required(self, instance: Instance) -> Instance:
