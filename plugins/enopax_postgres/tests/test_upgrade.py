@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import psycopg
 import pytest
 from plugins.enopax_postgres.tests.conftest import Site, opened, rows
 
+from enopax_core.engine import worker
 from enopax_core.engine.attempt import Attempt
 from enopax_core.records.operation import OperationRecord
 from enopax_core.runtime import Service
 from enopax_postgres.installations import Installations
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]  # each upgrade copies a cluster and starts six servers
 FOUND = [str(major) for major in Installations("", os.environ.get("PATH", "")).by_major]
 
 
@@ -200,6 +201,7 @@ async def test_killed_at_every_step_it_comes_to_its_end(
 
     await leave_a_stray(site, kept, old)
     monkeypatch.setattr(Attempt, "progress", deadly)
+    monkeypatch.setattr(worker, "FIRST_BACKOFF", timedelta(milliseconds=1))
     await upgrade(site, kept["id"])
     again = {**kept, **await site.call("GET", f"/{kept['id']}/credentials")}
     assert (steps, len(killed)) == ([], 3)
