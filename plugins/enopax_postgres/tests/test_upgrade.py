@@ -17,6 +17,7 @@ from plugins.enopax_postgres.tests.conftest import Site, opened, rows
 
 from enopax_core.engine import worker
 from enopax_core.engine.attempt import Attempt
+from enopax_core.provider import Cancelled
 from enopax_core.records.operation import OperationRecord
 from enopax_core.runtime import Service
 from enopax_postgres.installations import Installations
@@ -169,6 +170,26 @@ async def test_a_new_server_that_does_not_prove_itself_is_given_up(site: Site, k
     assert "did not prove itself" in await refused(site, kept["id"])
     await site.call("POST", f"/{kept['id']}/credentials/rotate")
     again = {**kept, **await site.call("GET", f"/{kept['id']}/credentials")}
+    assert (await major(again), await rows(again, "SELECT i FROM t"), beside(site, kept)) == (old, [(1,)], [])
+
+
+async def test_a_cancelled_upgrade_leaves_the_old_version_running(
+    site: Site, kept: dict[str, Any], old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress, cancelled = Attempt.progress, []
+
+    def stop(attempt: Attempt, stage: str, message: str = "", percent: int | None = None) -> None:
+        cancelled.extend([message] if message.startswith("Upgrading") else [])
+        if cancelled:  # and from here on always, as for somebody who has cancelled it
+            raise Cancelled
+        progress(attempt, stage, message, percent)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Attempt, "progress", stop)
+        answer = await site.ask("PATCH", f"/{kept['id']}", {"version": FOUND[0]})
+        record = await end_of(site, answer.json()["operation"])
+    again = {**kept, **await site.call("GET", f"/{kept['id']}/credentials")}
+    assert (record.state.value, len(cancelled)) == ("cancelled", 1)
     assert (await major(again), await rows(again, "SELECT i FROM t"), beside(site, kept)) == (old, [(1,)], [])
 
 

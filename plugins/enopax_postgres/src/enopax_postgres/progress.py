@@ -10,3 +10,10 @@ class Progress(Protocol):
 
     def progress(self, stage: str, message: str = "") -> None:
         """Report a stage. Raises Cancelled when it shall end."""
+
+
+class Quiet:
+    """Nobody watches, and nobody ends it: a spare is made, or what was is put back."""
+
+    def progress(self, stage: str, message: str = "") -> None:
+        """Say nothing."""

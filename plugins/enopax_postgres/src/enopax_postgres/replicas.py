@@ -21,6 +21,7 @@ from enopax_postgres.databases import Databases
 from enopax_postgres.hba import REPLICA, REPLICATION
 from enopax_postgres.instance import Instance
 from enopax_postgres.machine import Machine
+from enopax_postgres.progress import Progress
 from enopax_postgres.replication import drop_slot, ensure_slot, replicated
 from enopax_postgres.serverfiles import quoted, restore_command
 from enopax_postgres.services import OTHER, SERVER
@@ -53,7 +54,7 @@ class Replicas:
             pooler_port=None,
         )
 
-    def ensure(self, operation: Operation, instance: Instance) -> None:
+    def ensure(self, operation: Progress, instance: Instance) -> None:
         """Have the plan's replica run and follow; make it where there is none, remove it where the plan has none.
 
         Returns once it has caught up. Raises TemporaryError.
@@ -95,7 +96,7 @@ class Replicas:
                 data.rename(draft)  # a kill leaves the whole of it, or nothing that looks like it
             shutil.rmtree(draft, ignore_errors=True)
 
-    def wait(self, instance: Instance, operation: Operation) -> None:
+    def wait(self, instance: Instance, operation: Progress) -> None:
         """Return once the replica has replayed what is committed now. Raises TemporaryError where it stands still."""
         replica = self.of(instance)
         if replica is None:
@@ -111,7 +112,7 @@ class Replicas:
                 operation.progress("provision", "Waiting for the replica to catch up")
                 time.sleep(0.02)
 
-    def _let_stream(self, instance: Instance, operation: Operation) -> None:
+    def _let_stream(self, instance: Instance, operation: Progress) -> None:
         """Give the replica the time to take the log from the primary: what it has replayed by now may be the archive's.
 
         One that does not is no reason to fail: it has everything, and the condition tells.
@@ -187,7 +188,7 @@ class Replicas:
             drop_slot(connection)
         self._machine.remove(service)
 
-    def _copy(self, instance: Instance, replica: Instance, operation: Operation) -> None:
+    def _copy(self, instance: Instance, replica: Instance, operation: Progress) -> None:
         self._databases.certify(replica)
         with self._databases.administration(instance) as connection:
             ensure_slot(connection)

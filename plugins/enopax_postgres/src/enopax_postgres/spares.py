@@ -22,6 +22,7 @@ from enopax_postgres.config import DatabaseConfig
 from enopax_postgres.databases import Databases
 from enopax_postgres.machine import Machine
 from enopax_postgres.names import is_spare, new_spare
+from enopax_postgres.progress import Quiet
 from enopax_postgres.services import POOLER, SERVER
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,6 @@ FIXED = ("database", "locale", "recover_from")
 ROOM = 1 << 30
 """Bytes of memory that must be available for another spare, which takes about 60 MB: databases come first."""
 PAUSE, PAUSE_AFTER_FAILURE = 5.0, 60.0
-
-
-class Quiet:
-    """Nobody watches how a spare is made."""
-
-    def progress(self, stage: str, message: str = "") -> None:
-        """Say nothing."""
 
 
 class Spares:

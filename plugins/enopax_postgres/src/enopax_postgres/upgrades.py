@@ -21,7 +21,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from enopax_core.errors import EnopaxError
-from enopax_core.provider import Operation, PermanentError
+from enopax_core.provider import Cancelled, Operation, PermanentError
 from enopax_postgres import cluster, quota, sessions
 from enopax_postgres.backups.keeping import BackupKeeping
 from enopax_postgres.databases import Databases
@@ -29,6 +29,7 @@ from enopax_postgres.hba import ADMIN
 from enopax_postgres.installations import Installation, Installations
 from enopax_postgres.instance import Instance, real_time
 from enopax_postgres.machine import PROGRAMS, Machine
+from enopax_postgres.progress import Quiet
 from enopax_postgres.replicas import Replicas
 from enopax_postgres.templates import Templates
 
@@ -127,7 +128,7 @@ class Upgrades:
             self._run(operation, instance, wanted)
         except EnopaxError:  # a cancellation too
             self._end_strays(instance, wanted)
-            self._back(operation, instance)
+            self._back(instance)
             raise
         cluster.sync(new)
         layout.data.rename(layout.home / BEFORE)
@@ -197,7 +198,9 @@ class Upgrades:
             shutil.rmtree(home / GONE)
             self._machine.give_back(instance.id, PROOF)
             old = replace(instance, installation=self._installations.get((data / "PG_VERSION").read_text("ascii").strip()))
-            self._back(operation, old)
+            self._back(old)
+            if isinstance(error, Cancelled):
+                raise
             said = error.message if isinstance(error, EnopaxError) else type(error).__name__
             raise PermanentError(
                 f"The new server did not prove itself, and PostgreSQL {old.installation.major} goes on: {said}"
@@ -224,11 +227,12 @@ class Upgrades:
 
     # ── Before and after ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _back(self, operation: Operation, old: Instance) -> None:
-        """The old server takes customers again, as if nothing had been."""
+    def _back(self, old: Instance) -> None:
+        """The old server takes customers again, as if nothing had been; a cancellation does not reach this."""
         (old.layout.home / MOMENT).unlink(missing_ok=True)
-        self._databases.start(operation, old)
+        self._databases.start(Quiet(), old)
         self._databases.pool(old)
+        self._replicas.ensure(Quiet(), old)  # commits may wait for it
 
     def _begin_anew(self, operation: Operation, instance: Instance) -> None:
         """Let customers in; what was copied from the old server, backups and replica, begins anew."""
