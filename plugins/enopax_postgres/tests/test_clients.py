@@ -44,7 +44,7 @@ class Order(Base):
 def engine_for(database: dict[str, Any], way: str, authority: Path) -> Engine:
     """An engine as the documentation says: the given credentials, `verify-full`, prepared statements where they survive."""
     if way not in database["connection"]:
-        pytest.skip("There is no PgBouncer on this machine.")
+        pytest.fail("PgBouncer is missing, which scripts/install --tests brings.", pytrace=False)
     found = pooler.find(os.environ["PATH"]) if way == "pooler" else None
     prepares = found is None or found.prepares
     address, credentials = conninfo_to_dict(database["connection"][way]), database["credentials"]

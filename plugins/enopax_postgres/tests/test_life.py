@@ -77,7 +77,7 @@ async def test_the_access_url_holds_no_credentials(database: dict[str, Any]) -> 
 def through_pooler(database: dict[str, Any], **more: Any) -> psycopg.Connection[Any]:
     """A customer's connection through the pooler; this version of PgBouncer may not keep prepared statements."""
     if "pooler" not in database["connection"]:
-        pytest.skip("There is no PgBouncer on this machine.")
+        pytest.fail("PgBouncer is missing, which scripts/install --tests brings.", pytrace=False)
     port = conninfo_to_dict(database["connection"]["pooler"])["port"]
     return connect(database, port=port, prepare_threshold=None, **more)
 

@@ -20,7 +20,7 @@ from enopax_core.engine.attempt import Attempt
 from enopax_core.provider import Cancelled
 from enopax_core.records.operation import OperationRecord
 from enopax_core.runtime import Service
-from enopax_postgres.installations import Installations
+from enopax_postgres.installations import DEBIAN, Installations
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]  # each upgrade copies a cluster and starts six servers
 FOUND = [str(major) for major in Installations("", os.environ.get("PATH", "")).by_major]
@@ -30,7 +30,10 @@ FOUND = [str(major) for major in Installations("", os.environ.get("PATH", "")).b
 def old() -> str:
     """The oldest major version on this machine."""
     if len(FOUND) < 2:
-        pytest.skip(f"There is PostgreSQL {', '.join(FOUND)} on this machine: an upgrade takes two major versions.")
+        missing = f"There is PostgreSQL {', '.join(FOUND)} on this machine: an upgrade takes two major versions."
+        if DEBIAN.is_dir():
+            pytest.skip(f"{missing} Debian's and the wheel's are the same.")
+        pytest.fail(f"{missing} scripts/install --tests brings Debian's.", pytrace=False)
     return FOUND[-1]
 
 
