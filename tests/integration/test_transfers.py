@@ -10,12 +10,13 @@ import anyio.lowlevel
 import pytest
 from starlette.requests import Request
 from starlette.types import Message, Scope
-from tests.integration.conftest import PLACE, House, opened
+from tests.integration.conftest import PLACE, WHERE, House, opened
 
+from enopax_core import Change, hookimpl
 from enopax_core.api import downloads, uploads
 from enopax_core.api.downloads import DownloadResponse
 from enopax_core.api.problems import HttpError
-from enopax_core.errors import TemporaryError
+from enopax_core.errors import Refused, TemporaryError
 from enopax_core.provider import Config, Download, Observed, Operation, Outcome, Provider, Resource, Upload, custom_endpoint
 from enopax_core.provider.transfers import Sink
 
@@ -27,6 +28,7 @@ class Film(Provider[Config]):
     """Has something to send."""
 
     name, endpoint = "film", "film"
+    spliced: int | None = None  # bytes
 
     def provision(self, operation: Operation, resource: Resource[Config]) -> Outcome:
         """Shoot."""
@@ -51,6 +53,15 @@ class Film(Provider[Config]):
 
         return Download(filename=f"reel „{reel}“.film", write=write)
 
+    @custom_endpoint("GET", "/negative", permission="credentials")
+    def negative(self, resource: Resource[Config]) -> Download:
+        """Send what nobody should see by chance."""
+
+        async def write(sink: Sink) -> None:
+            await sink(PIECE)
+
+        return Download(filename="negative.film", write=write)
+
     @custom_endpoint("POST", "/reels", permission="operate", body_limit=4 * len(PIECE))
     async def splice(self, resource: Resource[Config], upload: Upload) -> dict[str, int]:
         """Take a reel, and count its bytes."""
@@ -60,11 +71,20 @@ class Film(Provider[Config]):
         return {"bytes": self.spliced}
 
 
+class Censor:
+    """Lets nobody splice a film that is called forbidden."""
+
+    @hookimpl
+    async def enopax_admit(self, change: Change) -> None:
+        if change.type == "splice" and change.before is not None and change.before.name == "forbidden":
+            raise Refused("This film stays as it is.")
+
+
 @pytest.fixture
 async def cinema(data_dir: Path) -> AsyncIterator[House]:
     """A house with a film."""
     film = Film()
-    async with opened(data_dir, film) as house:
+    async with opened(data_dir, film, Censor()) as house:
         house.spliced = lambda: film.spliced  # type: ignore[attr-defined]  # for these tests alone
         answer = await house.owner.post("/v1/film", json={"name": "one", **PLACE})
         house.film = f"/v1/film/{answer.json()['id']}"  # type: ignore[attr-defined]  # for these tests alone
@@ -99,11 +119,29 @@ async def test_a_head_of_a_file_sends_nothing(cinema: House) -> None:
     assert (answer.status_code, answer.content) == (200, b"")
 
 
+async def test_what_changes_or_is_secret_stands_in_the_audit_log(cinema: House) -> None:
+    await cinema.owner.get(of(cinema, "/reels/1"))
+    await cinema.owner.get(of(cinema, "/negative"))
+    await cinema.owner.post(of(cinema, "/reels"), content=PIECE, headers={"Content-Type": "application/octet-stream"})
+    entries = (await cinema.owner.get("/v1/audit", params=WHERE)).json()["entries"]
+    assert sorted(entry["action"] for entry in entries) == ["negative", "provision", "splice"]
+
+
+async def test_a_policy_may_refuse_a_direct_call_that_changes_something(cinema: House) -> None:
+    forbidden = await cinema.make("forbidden", "film")
+    answer = await cinema.owner.post(
+        f"/v1/film/{forbidden['id']}/reels", content=PIECE, headers={"Content-Type": "application/octet-stream"}
+    )
+    assert (answer.status_code, answer.json()["error"]) == (403, "This film stays as it is.")
+    assert cinema.spliced() is None  # type: ignore[attr-defined]  # as above
+
+
 async def test_discovery_and_the_description_say_that_it_is_a_file(cinema: House) -> None:
     providers = (await cinema.get("/providers/info"))["providers"]
     film, shelf = (next(p for p in providers if p["name"] == name) for name in ("film", "shelf"))
     assert {custom["path"]: (custom.get("upload"), custom.get("download")) for custom in film["customEndpoints"]} == {
         "/reels/{reel}": (None, True),
+        "/negative": (None, True),
         "/reels": (True, None),
     }
     assert [custom for custom in shelf["customEndpoints"] if {"upload", "download"} & set(custom)] == []

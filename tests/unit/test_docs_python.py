@@ -25,7 +25,9 @@ def test_every_use_case_is_documented() -> None:
         for name, method in inspect.getmembers(kind, inspect.isfunction)
         if "principal" in inspect.signature(method).parameters and not name.startswith("_")
     }
-    of_faces = {"core.credentials.may_read", "core.endpoints.accept", "core.endpoints.find"}  # parts of what a face does
+    of_faces = {"core.credentials.may_read"} | {
+        f"core.endpoints.{part}" for part in ("accept", "call", "find")
+    }  # parts of what a face does
     compare(documented, offered - of_faces | {"core.operations.ended", "core.operations.wait"})
 
 

@@ -119,7 +119,7 @@ async def dumping(site: Site, database: dict[str, Any]) -> AsyncIterator[None]:
     begun = anyio.Event()
     match = site.core.endpoints.match("postgres", "GET", "dump/plain")
     seen = await site.core.endpoints.find(INSTALLATION, match, database["id"])
-    download = await site.core.endpoints.call(match, seen, None)
+    download = await site.core.endpoints.call(INSTALLATION, match, seen, None)
     assert isinstance(download, Download)
 
     async def write(sink: Sink) -> None:

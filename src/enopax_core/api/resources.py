@@ -155,12 +155,12 @@ class ResourceHandlers:
             body = await call.json(limit)
             endpoints.check(match, body)
         if call.method == "GET":
-            return _plain(await endpoints.call(match, seen, body))
+            return _plain(await endpoints.call(call.principal, match, seen, body))
 
         async def make(bound: BoundRequest | None) -> Response:
             conditions = Conditions(bound=bound, etags=call.etags())
             if not match.endpoint.durable:
-                return _plain(await endpoints.call(match, seen, body, conditions, upload))
+                return _plain(await endpoints.call(call.principal, match, seen, body, conditions, upload))
             return await _answered(call, await endpoints.accept(call.principal, match, seen, body, conditions))
 
         return await self._once(call, body, make)

@@ -115,6 +115,7 @@ def compose(
             vault=vault,
         ),
         endpoints=Endpoints(
+            ledger=ledger,
             registry=registry,
             governors=governors,
             resources=resources,

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from enopax_core.core.acceptance import NO_CONDITIONS, Acceptance, Accepted, Conditions, require_match
+from enopax_core.core.acceptance import NO_CONDITIONS, Acceptance, Accepted, Conditions, audit, require_match
 from enopax_core.core.looks import Looks, Seen
 from enopax_core.engine.engine import Engine
 from enopax_core.engine.execute import ANY
@@ -19,10 +19,11 @@ from enopax_core.engine.present import Presenter
 from enopax_core.errors import Fault, Invalid, NotFound, NotReady
 from enopax_core.governors import Governors
 from enopax_core.hooks import Change
+from enopax_core.ledger.interface import Ledger
 from enopax_core.provider.config import Checker, model_faults
 from enopax_core.provider.endpoints import CustomEndpoint
 from enopax_core.provider.transfers import Download, Upload
-from enopax_core.records.principal import Principal
+from enopax_core.records.principal import Permission, Principal
 from enopax_core.registry import Registered, Registry
 from enopax_core.vault import Vault
 
@@ -42,6 +43,7 @@ class Endpoints:
     def __init__(
         self,
         *,
+        ledger: Ledger,
         registry: Registry,
         governors: Governors,
         resources: Looks,
@@ -50,7 +52,7 @@ class Endpoints:
         presenter: Presenter,
         vault: Vault,
     ) -> None:
-        self._registry, self._governors, self._resources = registry, governors, resources
+        self._ledger, self._registry, self._governors, self._resources = ledger, registry, governors, resources
         self._acceptance, self._engine, self._presenter, self._vault = acceptance, engine, presenter, vault
         self._patterns = [
             (known.endpoint, endpoint, re.compile(_pattern(endpoint.path)))
@@ -98,10 +100,26 @@ class Endpoints:
             raise Invalid(faults=model_faults(error)) from error
 
     async def call(
-        self, match: Match, seen: Seen, body: Any, conditions: Conditions = NO_CONDITIONS, upload: Upload | None = None
+        self,
+        principal: Principal,
+        match: Match,
+        seen: Seen,
+        body: Any,
+        conditions: Conditions = NO_CONDITIONS,
+        upload: Upload | None = None,
     ) -> Any:
-        """Call directly; what it returns, as JSON, or a Download. Raises PreconditionFailed, or what the provider raises."""
+        """Call directly; what it returns, as JSON, or a Download.
+
+        What is no GET is admitted as every change is; that, and what takes the right to read credentials, is audited first.
+
+        Raises: PreconditionFailed, or what a plugin refuses with or the provider raises.
+        """
         require_match(seen.record, conditions)
+        change, changes = _change(principal, match, seen), match.endpoint.method != "GET"
+        if changes:
+            await self._governors.admit(change)
+        if changes or match.endpoint.permission == Permission.CREDENTIALS:
+            await self._ledger.write(partial(audit, change=change, resource=seen.record.id))
         resource = await self._presenter.resource(seen.record, match.registered)
         result = await self._engine.executor.call_endpoint(
             match.registered, match.endpoint, resource, {"path": match.path, "request": body, "upload": upload}
@@ -116,19 +134,23 @@ class Endpoints:
         Raises: Gone, Suspended, PreconditionFailed, or what the endpoint's own check or a plugin refuses with.
         """
         arguments = {"path": dict(match.path), "request": body}
-        change = Change(
-            type=match.endpoint.name,
-            permission=match.endpoint.permission,
-            principal=principal,
-            place=seen.place,
-            endpoint=seen.record.endpoint,
-            before=seen.record,
-        )
+        change = _change(principal, match, seen)
         await self._governors.admit(change)
         if match.endpoint.check is not None:
             resource = await self._presenter.resource(seen.record, match.registered)
             await self._engine.executor.check_endpoint(match.registered, match.endpoint, resource, arguments)
         return await self._acceptance.queue(change, match.registered, conditions, seal=partial(self._vault.seal, arguments))
+
+
+def _change(principal: Principal, match: Match, seen: Seen) -> Change:
+    return Change(
+        type=match.endpoint.name,
+        permission=match.endpoint.permission,
+        principal=principal,
+        place=seen.place,
+        endpoint=seen.record.endpoint,
+        before=seen.record,
+    )
 
 
 def request_model(endpoint: CustomEndpoint) -> type[BaseModel] | None:
