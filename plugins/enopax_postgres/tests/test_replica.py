@@ -175,6 +175,20 @@ async def test_what_was_acknowledged_under_load_survives_a_primary_that_is_kille
     assert await lost(careful, writer) == set()
 
 
+async def test_a_failover_goes_on_where_it_was_killed_between_stopping_both_and_changing_over(
+    site: Site, careful: dict[str, Any]
+) -> None:
+    async with writing(careful) as writer:
+        await more(writer, 1)
+        expected = replica_of(site, careful)
+        for home in (primary_of(site, careful), expected):
+            await site.core.host.runtime.stop(home.name)
+        await site.call("POST", f"/{careful['id']}/failover")
+        await more(writer, 10)
+    assert primary_of(site, careful) == expected
+    assert await lost(careful, writer) == set()
+
+
 async def test_the_replica_takes_over_by_itself_where_nothing_else_is_left(site: Site, careful: dict[str, Any]) -> None:
     async with writing(careful) as writer:
         gone = primary_of(site, careful)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import LiteralString
@@ -68,17 +69,10 @@ class Replicas:
         if not data.exists():
             operation.progress("provision", "Copying the database to its replica")
             self._copy(instance, replica, operation)
-        address = replica.replication.conninfo(instance.port, REPLICATION, application_name=REPLICA)
-        follow = {
-            "primary_conninfo": quoted(address),
-            "primary_slot_name": quoted(REPLICA),
-            "restore_command": _archived(replica),  # what the slot could no longer keep
-            "unix_socket_directories": "''",
-        }
         with self._databases.administration(instance) as connection:
             ensure_slot(connection)
         try:
-            self._databases.start(operation, replica, follow)
+            self._databases.start(operation, replica, _following(instance, replica))
         except TemporaryError as error:
             raise TemporaryError("The replica does not start: POST …/replica/rebuild makes it anew.") from error
         self._databases.reload(replica)
@@ -155,7 +149,7 @@ class Replicas:
             self._take_over(operation, instance)
             return
         if not self.inherits(instance.id) and not self._databases.answers(replica):
-            raise PermanentError("The replica does not answer: it cannot take over. POST …/recover brings back a backup.")
+            self._wake(operation, instance, replica)  # an earlier attempt, killed since, may have stopped it
         if self._databases.answers(instance):
             self.wait(instance, operation)  # what would not be sent before the server is killed is sent now
         operation.progress("configure", "Stopping the old primary")
@@ -166,6 +160,15 @@ class Replicas:
         self._machine.write(pointer, f"{server} {operation.id}\n".encode())
         cluster.sync(pointer.parent)  # from here on the old primary's data may go
         self._take_over(operation, replace(replica, port=instance.port, pooler_port=instance.pooler_port))
+
+    def _wake(self, operation: Operation, instance: Instance, replica: Instance) -> None:
+        refused = PermanentError("The replica does not answer: it cannot take over. POST …/recover brings back a backup.")
+        if not (replica.layout.data / STANDBY).exists():
+            raise refused
+        try:
+            self._databases.start(operation, replica, _following(instance, replica))
+        except TemporaryError as error:
+            raise refused from error
 
     def _take_over(self, operation: Operation, primary: Instance) -> None:
         """Promote, on the primary's port. Everything received is replayed first: PostgreSQL sees to that."""
@@ -213,6 +216,17 @@ class Replicas:
 
     def _other(self, instance: Instance) -> str:
         return OTHER if self._databases.primary(instance.id) == SERVER else SERVER
+
+
+def _following(primary: Instance, replica: Instance) -> Mapping[str, str]:
+    """Settings of a server that follows another."""
+    address = replica.replication.conninfo(primary.port, REPLICATION, application_name=REPLICA)
+    return {
+        "primary_conninfo": quoted(address),
+        "primary_slot_name": quoted(REPLICA),
+        "restore_command": _archived(replica),  # what the slot could no longer keep
+        "unix_socket_directories": "''",
+    }
 
 
 def _archived(server: Instance) -> str:

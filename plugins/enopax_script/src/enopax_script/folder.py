@@ -13,7 +13,7 @@ from enopax_core.provider import HOOKS
 from enopax_script.manifest import FILE, Manifest, read
 
 PROVIDERS = "providers"  # below the data directory
-COMPUTED = frozenset({"endpoints", "schedules"})  # hooks that no executable answers
+COMPUTED = frozenset({"endpoints", "schedules", "follow"})  # hooks that no executable answers
 ANSWERED = tuple(hook for hook in HOOKS if hook not in COMPUTED)
 MANDATORY = ("provision", "status", "delete")
 STARTS = (b"#!", b"\x7fELF")  # what the kernel runs without a shell
